@@ -58,18 +58,25 @@ class PostingKind(IntEnum):
     ISOLATED_MARGIN = 16
 
 
-@dataclass(slots=True)
-class Posting:
-    """One double-entry booking: `atoms` leave ledger account `debit` for `credit` (atoms >= 0)."""
+class PostingBatch:
+    """Double-entry bookings since the last batch, as plain tuples (an object each would cost more than
+    the booking). Row: (time_ns, PostingKind, debit, credit, atoms, reference), where debit and credit
+    index `names` and `currencies` (the ledger's accounts, append-only), atoms >= 0 leave debit for
+    credit, and reference is a fill, order or risk action id, by kind. One batch is one event: its
+    rows take consecutive sequence numbers.
+    """
 
-    time_ns: int
-    posting_id: int
-    kind: PostingKind
-    currency: str
-    debit: str
-    credit: str
-    atoms: int
-    reference: int  # fill id, order id or risk action id, by kind
+    __slots__ = ("currencies", "names", "rows")
+
+    def __init__(
+        self,
+        rows: list[tuple[int, int, int, int, int, int]],
+        names: list[str],
+        currencies: list[str],
+    ) -> None:
+        self.rows = rows
+        self.names = names
+        self.currencies = currencies
 
 
 @dataclass(slots=True)
