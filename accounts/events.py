@@ -106,7 +106,7 @@ class StateChange:
 
 
 @dataclass(slots=True)
-class Warning:
+class MarginWarning:
     """Margin ratio at or below the warning level; at most one an hour and account."""
 
     time_ns: int
