@@ -1,0 +1,159 @@
+"""The command `selloff`.
+
+This file declares options and calls one plain function per command. The functions live in
+modules of their own and are imported inside the commands, so that `selloff --help` loads neither
+numpy nor numba. Input that is wrong ends in one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from scenarios.errors import UserError, printable
+
+# The root of all errors about the command line itself; click's or typer's own, by version.
+_CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+class OneLineErrors(TyperGroup):
+    """A command group that answers wrong input with one line and an exit code."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command; arguments as in click, errors in one line in both modes."""
+        try:
+            result = super().main(
+                args, prog_name, complete_var, False, windows_expand_args, **extra
+            )
+        except UserError as error:
+            _fail(error.message, error.exit_code)
+        except _CommandLineError as error:
+            format_message = getattr(error, "format_message", error.__str__)
+            line = " ".join(str(format_message()).split()).rstrip(".")
+            _fail(f"{line} (selloff [COMMAND] --help lists what is allowed)", 2)
+        except typer.Abort:
+            _fail("aborted", 1)
+        if standalone_mode:
+            sys.exit(result if isinstance(result, int) else 0)
+        return result
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    print(f"error: {printable(message)}", file=sys.stderr)
+    sys.exit(exit_code)
+
+
+app = typer.Typer(
+    name="selloff",
+    cls=OneLineErrors,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="An exchange that you can crash: order books, portfolio margin, liquidations, losses.",
+)
+
+PortfolioPath = Annotated[Path, typer.Argument(help="Portfolio file, TOML or JSON.")]
+Rules = Annotated[
+    str | None, typer.Option(help="Rule set: a name (okx-2025, okx-2024, okx-2021) or a path.")
+]
+Mode = Annotated[str | None, typer.Option(help="Margin mode: portfolio or multi_currency.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.callback(invoke_without_command=True)
+def selloff(context: typer.Context) -> None:
+    """Without a command: the help, which is no error."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def margin(
+    file: PortfolioPath,
+    json: Json = False,
+    rules: Rules = None,
+    mode: Mode = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(help="Set beside: multi_currency, portfolio, a rule set's name or path."),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            help="What this order would do, e.g. 'sell 5 BTC-USDT-SWAP @ 97000 ioc'"
+            " (limit, ioc, fok, post_only; '@ market' or a trailing market)."
+        ),
+    ] = None,
+    transfer_out: Annotated[
+        str | None, typer.Option(help="Whether this can be withdrawn, e.g. '1000 USDT'.")
+    ] = None,
+) -> None:
+    """Margin of a portfolio file: equity, every component, the worst case, what binds."""
+    from scenarios.margin_command import margin_command
+
+    margin_command(
+        file,
+        as_json=json,
+        rules=rules,
+        mode=mode,
+        compare=compare,
+        order=order,
+        transfer_out=transfer_out,
+    )
+
+
+@app.command()
+def stress(
+    file: PortfolioPath,
+    json: Json = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write heat maps to this file (self-contained HTML).")
+    ] = None,
+    rules: Rules = None,
+    mode: Mode = None,
+    index_moves: Annotated[
+        str, typer.Option(help="Moves of all coins in %, separated by commas.")
+    ] = "-50,-40,-30,-20,-10,-5,0,5,10,20,30,40,50",
+    vol_moves: Annotated[
+        str, typer.Option(help="Moves of all volatilities in % of their value.")
+    ] = "-50,0,50,100",
+    stablecoin_prices: Annotated[
+        str, typer.Option(help="USD prices of the stablecoin.")
+    ] = "1,0.99,0.98,0.97,0.95,0.9,0.85,0.8",
+    stablecoin: Annotated[str, typer.Option(help="The stablecoin that moves.")] = "USDT",
+) -> None:
+    """Equity, margin and ratio over a grid of index, volatility and stablecoin moves."""
+    from scenarios.stress import stress_command
+
+    stress_command(
+        file,
+        as_json=json,
+        html=html,
+        rules=rules,
+        mode=mode,
+        index_moves=index_moves,
+        vol_moves=vol_moves,
+        stablecoin_prices=stablecoin_prices,
+        stablecoin=stablecoin,
+    )
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    app(prog_name="selloff")
+
+
+if __name__ == "__main__":
+    main()
