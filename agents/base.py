@@ -1,0 +1,257 @@
+"""What a trader sees and may do (`Venue`), and what a trader is (`Agent`).
+
+A trader sees public market data and his own account and sends messages, which reach the exchange
+after his latency. Nothing else: no other trader's account, no future of the price path. The
+simulation implements `Venue`, one per account; `tests/agents/fake_venue.py` implements it without
+a clearing side. `docs/custom-agent.md` shows an agent of 20 lines.
+
+Time is integer nanoseconds everywhere (`env.now`, `env.timeout`).
+Source: design.md section 2, ecology.md sections 1-3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import simpy
+from numpy.random import Generator as RandomGenerator
+
+from agents.draws import Draws
+from agents.outside import StressState
+from exchange.events import Fill, OrderAccepted, OrderAmended, OrderCancelled, OrderRejected
+from exchange.instrument import Instrument
+from exchange.order import Order, OrderRequest, OrderType, Side
+
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+HOUR = 3600 * SECOND
+
+AgentEvent = OrderAccepted | OrderRejected | OrderAmended | OrderCancelled | Fill
+"""What can reach `Agent.on_event`."""
+
+AgentProcess = Generator[simpy.Event, Any, None]
+"""What `Agent.run` returns: a simpy process."""
+
+
+class OwnOrder:
+    """One order as its owner knows it: what he sent and what has been reported back to him.
+
+    `order` is None until the acceptance has arrived; `remaining_lots` falls with each known fill;
+    `is_done` is True once the order is reported filled, cancelled or rejected. `tag` belongs to
+    the agent (a level number, a leg of a trade).
+    """
+
+    __slots__ = ("is_done", "order", "remaining_lots", "request", "tag")
+
+    def __init__(self, request: OrderRequest, tag: int = 0) -> None:
+        self.request = request
+        self.order: Order | None = None
+        self.remaining_lots = request.size_lots
+        self.is_done = False
+        self.tag = tag
+
+
+class MarketView(Protocol):
+    """Public data of one instrument. Keep the object: all methods are live and cheap.
+
+    Prices as float are in the instrument's quote unit (options: coins), NaN while unknown.
+    """
+
+    @property
+    def instrument(self) -> Instrument: ...
+
+    @property
+    def tick(self) -> float:
+        """Price units per tick."""
+
+    @property
+    def lots_per_bp(self) -> float:
+        """The market's size unit: usual depth within one basis point and side, in lots.
+
+        Constant per scenario (`depth_usd_per_bp` over the first price). Agents size in it, so that
+        the same parameters work at any price level and for any contract."""
+
+    @property
+    def stress(self) -> StressState:
+        """Volatility and stress of the instrument's base coin, updated once a second."""
+
+    def best_bid_ticks(self) -> int | None: ...
+
+    def best_ask_ticks(self) -> int | None: ...
+
+    def level_lots(self, side: Side, price_ticks: int) -> int:
+        """Lots resting at one price."""
+
+    def depth(self, side: Side, levels: int) -> list[tuple[int, int]]:
+        """Best `levels` of one side as (price ticks, lots), best first."""
+
+    def volume_within(self, side: Side, limit_ticks: int) -> int:
+        """Lots resting at `limit_ticks` or better."""
+
+    def last_price(self) -> float: ...
+
+    def mark_price(self) -> float: ...
+
+    def index_price(self) -> float:
+        """Index of the instrument's pair, in quote currency."""
+
+    def external_price(self) -> float:
+        """Price of the same coin outside this venue, E, on a 1 s grid."""
+
+    def fair_price(self) -> float:
+        """External price plus the part of this book's own impact that the outside has not
+        followed: where a market maker without a view quotes (X + I of ecology section 3)."""
+
+    def funding_rate(self) -> float:
+        """Current estimate of the next funding rate, as a fraction; 0 where there is none."""
+
+    def implied_volatility(self) -> float:
+        """Annual volatility of the venue's mark surface for an option; NaN otherwise."""
+
+    def forward_price(self) -> float:
+        """Forward to the instrument's expiry, in quote currency; index for spot, perpetual."""
+
+
+class AccountView(Protocol):
+    """The trader's own account. Amounts in USD as the margin engine sees them."""
+
+    @property
+    def equity_usd(self) -> float: ...
+
+    @property
+    def margin_ratio(self) -> float:
+        """Adjusted equity over maintenance margin; inf without risk."""
+
+    @property
+    def initial_margin_usd(self) -> float: ...
+
+    @property
+    def maintenance_margin_usd(self) -> float: ...
+
+    @property
+    def can_trade(self) -> bool:
+        """False while the venue liquidates the account, and after its bankruptcy."""
+
+    def position_lots(self, instrument_id: str) -> int:
+        """Signed lots of a derivative; 0 for spot (see `balance`)."""
+
+    def balance(self, currency: str) -> float:
+        """Signed amount of a currency, negative = borrowed."""
+
+
+class Venue(Protocol):
+    """One account's connection to the exchange."""
+
+    @property
+    def now_ns(self) -> int: ...
+
+    @property
+    def owner(self) -> int:
+        """The account's number: `Order.owner` of own orders."""
+
+    def instrument_ids(self) -> Sequence[str]:
+        """Listed instruments, in listing order."""
+
+    def market(self, instrument_id: str) -> MarketView:
+        """Live market data. KeyError when the instrument is not listed."""
+
+    def usd_price(self, currency: str) -> float:
+        """USD value of one unit of a currency."""
+
+    def account(self) -> AccountView: ...
+
+    def submit(self, request: OrderRequest, tag: int = 0) -> OwnOrder:
+        """Send an order; it arrives after the latency. O(1)."""
+
+    def cancel(self, own: OwnOrder) -> None:
+        """Send a cancellation; also before the acceptance is known. O(1)."""
+
+    def amend(
+        self, own: OwnOrder, *, size_lots: int | None = None, price_ticks: int | None = None
+    ) -> None:
+        """Send a change of size (total) or price of a resting order."""
+
+    def cancel_all(self, instrument_id: str) -> None:
+        """Cancel every live order of the account in one instrument."""
+
+    def live_orders(self, instrument_id: str) -> Collection[OwnOrder]:
+        """Own orders not known to be done, in order of submission."""
+
+
+@dataclass(slots=True)
+class AgentContext:
+    """All that an agent is given. `venues` holds one connection per account of the agent (most
+    agents have one); `name` is unique in a run and names the random stream, as in
+    `market_maker/3`."""
+
+    name: str
+    env: simpy.Environment
+    venues: tuple[Venue, ...]
+    rng: RandomGenerator
+
+    @property
+    def venue(self) -> Venue:
+        return self.venues[0]
+
+
+class Agent:
+    """A trader: a simpy process with one venue connection. Override `run`, maybe `on_event`."""
+
+    def __init__(self, context: AgentContext) -> None:
+        self.name = context.name
+        self.env = context.env
+        self.venue = context.venue
+        self.draws = Draws(context.rng)
+
+    def start(self) -> simpy.Process:
+        """Begin to act; called once by the simulation, after the books are seeded."""
+        return self.env.process(self.run())
+
+    def run(self) -> AgentProcess:
+        """The agent's life: yield timeouts, act in between."""
+        raise NotImplementedError(f"{type(self).__name__} must define run()")
+
+    def on_event(self, event: AgentEvent) -> None:
+        """A report about an own order, after the latency. The default ignores it."""
+
+    def sleep(self, seconds: float) -> simpy.Timeout:
+        """Timeout of the given simulated seconds, to be yielded."""
+        return self.env.timeout(int(seconds * SECOND))
+
+    def sleep_exponential(self, mean_seconds: float) -> simpy.Timeout:
+        """Timeout of an exponential time, to be yielded: a Poisson clock."""
+        return self.env.timeout(self.draws.exponential_ns(mean_seconds))
+
+    def take(
+        self, market: MarketView, signed_lots: int, protection: float = 0.01, tag: int = 0
+    ) -> OwnOrder | None:
+        """Buy (+) or sell (-) at once: an IOC limited to `protection` beyond the opposite best.
+
+        Returns None, and sends nothing, when the opposite side is empty or the size is 0."""
+        if signed_lots > 0:
+            best = market.best_ask_ticks()
+            if best is None:
+                return None
+            limit = int(best * (1.0 + protection)) + 1
+            side = Side.BUY
+        else:
+            best = market.best_bid_ticks()
+            if best is None or signed_lots == 0:
+                return None
+            limit = max(1, int(best * (1.0 - protection)))
+            side = Side.SELL
+        request = OrderRequest(
+            market.instrument.instrument_id, side, OrderType.IOC, abs(signed_lots), limit
+        )
+        return self.venue.submit(request, tag)
+
+    def own_fill_lots(self, fill: Fill) -> int:
+        """Signed lots of a fill as seen by this agent (+ bought, - sold), 0 if not its own."""
+        owner = self.venue.owner
+        if fill.maker.owner == owner:
+            return fill.size_lots if fill.maker.side > 0 else -fill.size_lots
+        if fill.taker.owner == owner:
+            return fill.size_lots if fill.taker.side > 0 else -fill.size_lots
+        return 0
