@@ -1,0 +1,93 @@
+"""Orders: the intent (`OrderRequest`) and the live order (`Order`).
+
+The matching code compares sides and types as plain integers, so no enum member is built per order.
+
+Source: spec 9.1, 9.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exchange.book import PriceLevel
+    from exchange.instrument import Instrument
+
+
+class Side(IntEnum):
+    """Side of an order; the value is the sign of the position it adds."""
+
+    BUY = 1
+    SELL = -1
+
+
+class OrderType(IntEnum):
+    """Order types of spec 9.1. The book treats MMP as LIMIT and MMP_AND_POST_ONLY as POST_ONLY."""
+
+    LIMIT = 0
+    MARKET = 1
+    POST_ONLY = 2
+    IOC = 3
+    FOK = 4
+    OPTIMAL_LIMIT_IOC = 5
+    MMP = 6
+    MMP_AND_POST_ONLY = 7
+
+
+class StpMode(IntEnum):
+    """Self-trade prevention; the mode of the taker decides. Source: spec 9.2."""
+
+    CANCEL_MAKER = 0
+    CANCEL_TAKER = 1
+    CANCEL_BOTH = 2
+
+
+@dataclass(slots=True)
+class OrderRequest:
+    """What a trader asks for.
+
+    size_lots: lots, positive. price_ticks: None for MARKET and OPTIMAL_LIMIT_IOC.
+    """
+
+    instrument_id: str
+    side: Side
+    order_type: OrderType
+    size_lots: int
+    price_ticks: int | None = None
+    client_order_id: str = ""
+    stp_mode: StpMode = StpMode.CANCEL_MAKER
+    reduce_only: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """An order with an id, live in a book or on its way through the matching engine.
+
+    Equality is identity. price_ticks of a MARKET or OPTIMAL_LIMIT_IOC order is its protective
+    limit, 0 for none. time_ns is the time of its place in the queue. owner is opaque: all that
+    the book knows for self-trade prevention. cause_id: id of what triggered it, 0 = nothing.
+    slot belongs to the clearing side.
+
+    level, previous_order and next_order are the book's: set while the order rests.
+    """
+
+    order_id: int
+    instrument: Instrument
+    owner: int
+    side: Side
+    order_type: OrderType
+    price_ticks: int
+    size_lots: int
+    remaining_lots: int
+    time_ns: int = 0
+    stp_mode: StpMode = StpMode.CANCEL_MAKER
+    client_order_id: str = ""
+    is_liquidation: bool = False
+    cause_id: int = 0
+    slot: int = -1
+    # Without default on purpose: writing them per order would cost, and only the book reads them.
+    level: PriceLevel = field(init=False, repr=False)
+    previous_order: Order | None = field(init=False, repr=False)
+    next_order: Order | None = field(init=False, repr=False)
