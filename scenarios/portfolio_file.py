@@ -9,6 +9,7 @@ Source: portfolio-file.md.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,13 +17,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictBool, ValidationError
 
+from exchange.instrument import Instrument, InstrumentKind
+from risk.contracts import Contract, MarketSnapshot
+from risk.portfolio import IsolatedInput, OrderInput, Portfolio, PositionInput
+from scenarios.portfolio_checks import check_portfolio, time_ns
 from scenarios.structured_file import read_structured_file
 from scenarios.validation_errors import as_user_error, not_allowed
 
 SMALLEST_PRICE = Decimal("1e-12")
 LARGEST_PRICE = Decimal("1e12")
 LARGEST_AMOUNT = Decimal("1e15")
-LARGEST_OPTION_PRICE = Decimal("1000")
 LARGEST_VOLATILITY = Decimal("10")
 LARGEST_LEVERAGE = Decimal("125")
 FIRST_YEAR, LAST_YEAR = 2010, 2100
@@ -188,6 +192,99 @@ def parse_portfolio_file(document: dict[str, Any]) -> PortfolioFile:
         raise as_user_error(error, PortfolioFile) from None
 
 
-def read_portfolio_file(path: str | Path) -> PortfolioFile:
-    """The portfolio file at `path`; every field valid by itself (see `load_portfolio`)."""
-    return parse_portfolio_file(read_structured_file(path))
+@dataclass(frozen=True, slots=True)
+class LoadedPortfolio:
+    """A portfolio file, checked.
+
+    portfolio: what `risk.margin.margin_report` takes. rules: name of a rule set or its path; a
+    path in the file is relative to the file. instruments: by id, those held or ordered.
+    """
+
+    portfolio: Portfolio
+    rules: str
+    instruments: dict[str, Instrument]
+
+
+def load(path: str | Path) -> LoadedPortfolio:
+    """The portfolio file at `path`, everything in it checked.
+
+    Raises:
+        UserError: the first thing that is wrong, its value, and what is allowed.
+    """
+    file = parse_portfolio_file(read_structured_file(path))
+    instruments = check_portfolio(file)
+    beside = Path(path).parent / file.rules
+    is_path = file.rules.endswith(".toml") and beside.exists()
+    rules = str(beside) if is_path else file.rules
+    return LoadedPortfolio(_portfolio(file, instruments), rules, instruments)
+
+
+def load_portfolio(path: str | Path) -> Portfolio:
+    """The account and market of a portfolio file, for `risk.margin.margin_report`.
+
+    Raises:
+        UserError: as `load`.
+    """
+    return load(path).portfolio
+
+
+def contract_of(instrument: Instrument) -> Contract:
+    """What margin has to know of an instrument."""
+    size = instrument.contract_value * instrument.contract_multiplier
+    is_spot = instrument.kind == InstrumentKind.SPOT
+    return Contract(
+        instrument_id=instrument.instrument_id,
+        kind=int(instrument.kind),
+        base=instrument.base,
+        quote=instrument.quote,
+        settle=instrument.settle,
+        inverse=instrument.inverse,
+        coins_per_contract=1.0 if is_spot else float(size),
+        expiry_ns=instrument.expiry_ns,
+        strike=float(instrument.strike or 0),
+        is_call=instrument.option_type == "C",
+        taker_fee_rate=float(instrument.taker_fee_rate),
+    )
+
+
+def _portfolio(file: PortfolioFile, instruments: dict[str, Instrument]) -> Portfolio:
+    contracts = {name: contract_of(instrument) for name, instrument in instruments.items()}
+    market = file.market
+    return Portfolio(
+        market=MarketSnapshot(
+            time_ns=time_ns(file.time),
+            usd_index=_floats(market.usd_index),
+            index=_floats(market.index),
+            mark=_floats(market.mark),
+            implied_vol=_floats(market.implied_vol),
+            forward=_floats(market.forward),
+        ),
+        balances=_floats(file.balances),
+        positions=tuple(
+            PositionInput(contracts[p.instrument], float(p.size), float(p.entry_price))
+            for p in file.positions
+        ),
+        orders=tuple(
+            OrderInput(
+                contracts[o.instrument],
+                float(o.size if o.side == "buy" else -o.size),
+                float(o.price),
+            )
+            for o in file.orders
+        ),
+        isolated=tuple(
+            IsolatedInput(
+                contracts[i.instrument], float(i.size), float(i.entry_price), float(i.margin)
+            )
+            for i in file.isolated
+        ),
+        mode=file.mode,
+        auto_borrow=file.auto_borrow,
+        spot_offset=_floats(file.spot_offset),
+        leverage=_floats(file.leverage),
+        offset_mode=file.offset_mode,
+    )
+
+
+def _floats(table: dict[str, Decimal]) -> dict[str, float]:
+    return {name: float(value) for name, value in table.items()}
