@@ -184,12 +184,13 @@ class Venue(Protocol):
 class AgentContext:
     """All that an agent is given. `venues` holds one connection per account of the agent (most
     agents have one); `name` is unique in a run and names the random stream, as in
-    `market_maker/3`."""
+    `market_maker/3`; `index` counts the agents of one entry of the scenario from 0."""
 
     name: str
     env: simpy.Environment
     venues: tuple[Venue, ...]
     rng: RandomGenerator
+    index: int = 0
 
     @property
     def venue(self) -> Venue:
@@ -204,6 +205,8 @@ class Agent:
         self.env = context.env
         self.venue = context.venue
         self.draws = Draws(context.rng)
+        self.bought_lots: dict[str, int] = {}
+        """net lots bought since the start, by instrument, as far as fills have been reported"""
 
     def start(self) -> simpy.Process:
         """Begin to act; called once by the simulation, after the books are seeded."""
@@ -214,7 +217,10 @@ class Agent:
         raise NotImplementedError(f"{type(self).__name__} must define run()")
 
     def on_event(self, event: AgentEvent) -> None:
-        """A report about an own order, after the latency. The default ignores it."""
+        """A report about an own order, after the latency. The default keeps `bought_lots`."""
+        if type(event) is Fill:
+            name = event.instrument.instrument_id
+            self.bought_lots[name] = self.bought_lots.get(name, 0) + self.own_fill_lots(event)
 
     def sleep(self, seconds: float) -> simpy.Timeout:
         """Timeout of the given simulated seconds, to be yielded."""

@@ -15,7 +15,7 @@ from annotated_types import Interval, Unit, doc
 
 from agents.base import Agent, AgentContext
 from agents.draws import Draws
-from exchange.instrument import Instrument
+from exchange.instrument import Instrument, InstrumentKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,19 @@ def usd_per_lot(instrument: Instrument, price: float, usd_per_quote: float) -> f
     """USD notional of one lot: coins x price, or the USD face of an inverse contract."""
     units = float(instrument.lot * instrument.contract_value * instrument.contract_multiplier)
     return units if instrument.inverse else units * price * usd_per_quote
+
+
+def trading_balances(setup: Setup, instrument_id: str, usd: float, margin_mode: str) -> AccountPlan:
+    """Starting money for trading one instrument both ways: its settlement currency, and for
+    spot half coins, half quote currency."""
+    instrument = setup.markets[instrument_id].instrument
+    shares = {instrument.settle: 1.0}
+    if instrument.kind == InstrumentKind.SPOT:
+        shares = {instrument.base: 0.5, instrument.quote: 0.5}
+    return AccountPlan(
+        {currency: usd * share / setup.usd_prices[currency] for currency, share in shares.items()},
+        margin_mode=margin_mode,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
