@@ -40,14 +40,16 @@ class OwnOrder:
 
     `order` is None until the acceptance has arrived; `remaining_lots` falls with each known fill;
     `is_done` is True once the order is reported filled, cancelled or rejected. `tag` belongs to
-    the agent (a level number, a leg of a trade).
+    the agent (a level number, a leg of a trade). `placed` is the exchange's order from the moment
+    it exists, for the venue's use when a cancellation arrives.
     """
 
-    __slots__ = ("is_done", "order", "remaining_lots", "request", "tag")
+    __slots__ = ("is_done", "order", "placed", "remaining_lots", "request", "tag")
 
     def __init__(self, request: OrderRequest, tag: int = 0) -> None:
         self.request = request
         self.order: Order | None = None
+        self.placed: Order | None = None
         self.remaining_lots = request.size_lots
         self.is_done = False
         self.tag = tag
@@ -207,6 +209,11 @@ class Agent:
         self.draws = Draws(context.rng)
         self.bought_lots: dict[str, int] = {}
         """net lots bought since the start, by instrument, as far as fills have been reported"""
+
+    @property
+    def now_ns(self) -> int:
+        """Simulated time."""
+        return int(self.env.now)
 
     def start(self) -> simpy.Process:
         """Begin to act; called once by the simulation, after the books are seeded."""

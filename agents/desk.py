@@ -12,8 +12,9 @@ from exchange.order import Order, OrderRequest
 class OrderDesk:
     """Own orders of one account. Every method is O(1).
 
-    The venue calls `bind` when an order is accepted (at the exchange) and `report` when a report
-    reaches the owner (a latency later), before it calls `agent.on_event`.
+    The venue calls `bind` when the exchange makes an order of the request: at the first event of
+    it, which is OrderAccepted, or OrderCancelled for an order that could not trade nor rest. It
+    calls `report` when a report reaches the owner, a latency later, before `agent.on_event`.
     """
 
     __slots__ = ("_by_order_id", "_by_request", "_live")
@@ -36,6 +37,7 @@ class OrderDesk:
     def bind(self, own: OwnOrder, order: Order) -> None:
         """Connect a sent order with the exchange's order, at the exchange's time."""
         del self._by_request[id(own.request)]
+        own.placed = order
         self._by_order_id[order.order_id] = own
 
     def find(self, order_id: int) -> OwnOrder | None:

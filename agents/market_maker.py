@@ -180,7 +180,7 @@ class MarketMaker(Agent):
         limit = self.parameters.speed_up_limit
         env = self.env
         draws = self.draws
-        self._last_ns = env.now
+        self._last_ns = self.now_ns
         # All makers quote at the start, so that the book opens with its usual depth.
         self.quote()
         while True:
@@ -234,7 +234,7 @@ class MarketMaker(Agent):
     def _age(self, mid: float) -> None:
         """Let inventory fade, mark it to the mid, and withdraw or return."""
         p = self.parameters
-        now = self.env.now
+        now = self.now_ns
         elapsed = (now - self._last_ns) * 1e-9
         self._last_ns = now
         if self._last_mid > 0.0:
