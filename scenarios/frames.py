@@ -1,0 +1,235 @@
+"""From packed rows to polars frames that a person reads: names, and prices beside ticks.
+
+Integer columns stay as they are recorded; every decoded or derived column stands beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from accounts.events import AccountState, LiquidationStage, PostingKind
+from exchange.events import CancelReason, RejectReason
+from exchange.instrument import Instrument, InstrumentKind
+from exchange.order import OrderType
+from scenarios.tables import Rows
+
+ORDER_EVENTS = ("accepted", "rejected", "cancelled", "amended")
+REJECT_CODE_BASE = 1000
+REJECT_CODES = {reason: REJECT_CODE_BASE + i for i, reason in enumerate(RejectReason)}
+"""Reject reasons in the orders table; cancel reasons keep their venue codes, below 1000."""
+
+
+def _names(enum: type[IntEnum]) -> dict[int, str]:
+    return {int(member): member.name.lower() for member in enum}
+
+
+REASON_NAMES = {code: reason.name.lower() for reason, code in REJECT_CODES.items()}
+REASON_NAMES |= _names(CancelReason)
+STAGE_NAMES = _names(LiquidationStage)
+STATE_NAMES = _names(AccountState)
+POSTING_NAMES = _names(PostingKind)
+ORDER_TYPE_NAMES = _names(OrderType)
+SIDE_NAMES = {1: "buy", -1: "sell", 0: ""}
+
+
+class InstrumentTable:
+    """Per instrument, as arrays: price of a tick, size of a lot, and how notional is reckoned."""
+
+    def __init__(self, instruments: Sequence[Instrument]) -> None:
+        self.ids = [i.instrument_id for i in instruments]
+        self._tick = _ratios([i.tick for i in instruments])
+        self._lot = _ratios([i.lot for i in instruments])
+        units = [
+            Fraction(i.lot) * Fraction(i.contract_value) * Fraction(i.contract_multiplier)
+            for i in instruments
+        ]
+        self.units_per_lot = np.array([float(u) for u in units])
+        # Inverse contracts are USD face, options coins: neither is multiplied by its own price.
+        self.priced = np.array(
+            [not i.inverse and i.kind != InstrumentKind.OPTION for i in instruments], dtype=bool
+        )
+
+    def price(self, instrument: NDArray[np.int64], ticks: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Float price nearest to ticks x tick."""
+        numerator, denominator = self._tick
+        return np.asarray(ticks * numerator[instrument] / denominator[instrument])
+
+    def size(self, instrument: NDArray[np.int64], lots: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Contracts (spot: coins)."""
+        numerator, denominator = self._lot
+        return np.asarray(lots * numerator[instrument] / denominator[instrument])
+
+    def notional_usd(self, rows: Rows) -> NDArray[np.float64]:
+        """USD value of fill rows at their own price (options: of the underlying coins)."""
+        instrument = rows["instrument"]
+        value = rows["size_lots"] * self.units_per_lot[instrument] * (rows["usd_rate_e8"] / 1e8)
+        price = self.price(instrument, rows["price_ticks"])
+        return np.asarray(np.where(self.priced[instrument], value * price, value))
+
+
+def _ratios(values: list[Decimal]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Numerators and denominators: ticks x numerator / denominator rounds only once."""
+    fractions = [Fraction(v) for v in values]
+    return (
+        np.array([float(f.numerator) for f in fractions]),
+        np.array([float(f.denominator) for f in fractions]),
+    )
+
+
+def usd_currency(instrument: Instrument) -> str:
+    """The currency whose USD price turns the instrument's notional into USD."""
+    if instrument.inverse:
+        return "USD"
+    return instrument.base if instrument.kind == InstrumentKind.OPTION else instrument.quote
+
+
+class FrameBuilder:
+    """Decodes chunks of rows of the fixed tables."""
+
+    def __init__(self, instruments: Sequence[Instrument]) -> None:
+        self.table = InstrumentTable(instruments)
+
+    def frame(self, name: str, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
+        """The frame of a chunk; `words` are the table's words so far."""
+        columns = {c: np.ascontiguousarray(rows[c]) for c in rows.dtype.names or ()}
+        frame = pl.DataFrame(columns)
+        decode = getattr(self, f"_decode_{name}", None)
+        return frame if decode is None else decode(frame, rows, words)
+
+    def _instruments(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns(instrument=_chosen(self.table.ids, frame["instrument"]))
+
+    def _prices(self, rows: Rows, **ticks: str) -> list[pl.Series]:
+        """Float price columns from tick columns."""
+        return [
+            pl.Series(name, self.table.price(rows["instrument"], rows[column]))
+            for name, column in ticks.items()
+        ]
+
+    def _sizes(self, rows: Rows, **lots: str) -> list[pl.Series]:
+        return [
+            pl.Series(name, self.table.size(rows["instrument"], rows[column]))
+            for name, column in lots.items()
+        ]
+
+    def _decode_orders(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
+        silent = pl.col("event").is_in([0, 3])
+        return self._instruments(frame).with_columns(
+            pl.when(silent)
+            .then(pl.lit(""))
+            .otherwise(_named("reason", REASON_NAMES))
+            .alias("reason"),
+            _named("event", dict(enumerate(ORDER_EVENTS))),
+            _named("side", SIDE_NAMES),
+            _named("order_type", ORDER_TYPE_NAMES),
+            *self._prices(rows, price="price_ticks"),
+            *self._sizes(rows, size="size_lots", remaining="remaining_lots"),
+        )
+
+    def _decode_fills(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
+        return self._instruments(frame).with_columns(
+            _named("taker_side", SIDE_NAMES),
+            *self._prices(rows, price="price_ticks"),
+            *self._sizes(rows, size="size_lots"),
+            pl.Series("notional_usd", self.table.notional_usd(rows)),
+        )
+
+    def _decode_accounts(
+        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+    ) -> pl.DataFrame:
+        return frame.with_columns(_named("state", STATE_NAMES))
+
+    def _decode_states(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
+        return frame.with_columns(_named("state", STATE_NAMES), _named("old_state", STATE_NAMES))
+
+    def _decode_liquidations(
+        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+    ) -> pl.DataFrame:
+        # An action need not be about an instrument (a conversion of balances): number -1.
+        instrument = rows["instrument"]
+        named = [self.table.ids[i] if i >= 0 else "" for i in instrument]
+        at = np.maximum(instrument, 0)
+        return frame.with_columns(
+            pl.Series("instrument", named, dtype=pl.String),
+            _named("stage", STAGE_NAMES),
+            _named("side", SIDE_NAMES),
+            pl.Series("wanted", self.table.size(at, rows["wanted_lots"])),
+            pl.Series("filled", self.table.size(at, rows["filled_lots"])),
+            pl.Series("limit_price", self.table.price(at, rows["limit_ticks"])),
+            unit=_chosen(words, frame["unit"]),
+            reason=_chosen(words, frame["reason"]),
+        )
+
+    def _decode_bankruptcies(
+        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+    ) -> pl.DataFrame:
+        return frame.with_columns(pools=_chosen(words, frame["pools"]))
+
+    def _decode_deleveragings(
+        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+    ) -> pl.DataFrame:
+        return self._instruments(frame).with_columns(
+            *self._prices(rows, price="price_ticks", mark="mark_ticks"),
+            *self._sizes(rows, size="lots"),
+        )
+
+    def _decode_funds(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
+        return frame.with_columns(
+            pool=_chosen(words, frame["pool"]), currency=_chosen(words, frame["currency"])
+        )
+
+    def _decode_funding(
+        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+    ) -> pl.DataFrame:
+        return self._instruments(frame).with_columns(
+            (pl.col("rate_e8") / 1e8).alias("rate"), *self._prices(rows, mark="mark_ticks")
+        )
+
+    def _decode_marks(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
+        quoted = {"last": "last_ticks", "best_bid": "bid_ticks", "best_ask": "ask_ticks"}
+        frame = self._instruments(frame).with_columns(
+            (pl.col("index_e8") / 1e8).alias("index"),
+            *self._prices(rows, mark="mark_ticks", **quoted),
+            *self._sizes(rows, open_interest="open_interest_lots"),
+            *(
+                pl.Series(c.removesuffix("_lots"), self.table.size(rows["instrument"], rows[c]))
+                for c in frame.columns
+                if c.startswith(("bid_depth", "ask_depth"))
+            ),
+        )
+        # A side without orders has no price: null, never 0.
+        return frame.with_columns(
+            *(
+                pl.when(pl.col(ticks) > 0).then(pl.col(name)).alias(name)
+                for name, ticks in quoted.items()
+            ),
+            pl.when(pl.col("open_interest_lots") >= 0)
+            .then(pl.col("open_interest"))
+            .alias("open_interest"),
+        )
+
+
+def ledger_frame(rows: Rows, names: Sequence[str], currencies: Sequence[str]) -> pl.DataFrame:
+    """The frame of a chunk of bookings. Atoms stay integers; the currency gives their size."""
+    frame = pl.DataFrame({c: np.ascontiguousarray(rows[c]) for c in rows.dtype.names or ()})
+    return frame.with_columns(
+        _named("kind", POSTING_NAMES),
+        debit=_chosen(names, frame["debit"]),
+        credit=_chosen(names, frame["credit"]),
+        currency=_chosen(currencies, frame["debit"]),
+    )
+
+
+def _named(column: str, names: dict[int, str]) -> pl.Expr:
+    return pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
+
+
+def _chosen(words: Sequence[str], numbers: pl.Series) -> pl.Series:
+    return pl.Series(numbers.name, words, dtype=pl.String).gather(numbers)

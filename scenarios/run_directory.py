@@ -1,0 +1,333 @@
+"""The folder of a run: what it is called, how it is written, how it is read back.
+
+    runs/<scenario>-<seed>-<config hash>/
+        manifest.json   configuration, seed, versions, event hash, finished or not
+        summary.json    the run in figures
+        *.parquet       one table per kind of event
+        report.html
+
+A folder whose manifest says `finished: false` is a run that is going on or was killed: it can be
+run over. One that is finished is never overwritten by another configuration.
+
+Source: design, section 8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from exchange.instrument import Instrument
+from scenarios.errors import UserError
+from scenarios.table_writer import discard_parts
+
+MANIFEST, SUMMARY, REPORT = "manifest.json", "summary.json", "report.html"
+FORMAT = 1
+VERSIONED = ("selloff", "numpy", "numba", "simpy", "sortedcontainers", "polars", "pydantic")
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Ten hex digits that name a configuration: equal for equal content, whatever its order."""
+    canonical = json.dumps(config, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:10]
+
+
+def run_name(scenario: str, seed: int, config: Mapping[str, Any]) -> str:
+    """`<scenario>-<seed>-<config hash>`, safe as a folder's name."""
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in scenario).strip(".") or "run"
+    return f"{safe}-{seed}-{config_hash(config)}"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write atomically: a reader sees the old file or the new one, never half of one."""
+    text = json.dumps(finite(content), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def finite(value: Any) -> Any:
+    """`value` with every NaN and infinity as None, since JSON has neither."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    return value
+
+
+def versions() -> dict[str, str]:
+    """Versions that a rerun needs for the same event hash."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # run from a bare checkout
+            found[name] = "not installed"
+    return found
+
+
+class RunDirectory:
+    """A run being written. `open` prepares the folder, `finish` makes it a finished run."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        scenario: str,
+        seed: int,
+        config: Mapping[str, Any],
+        instruments: Sequence[Instrument],
+        account_names: Sequence[str],
+        paths: Mapping[str, str] | None = None,
+    ) -> RunDirectory:
+        """Create or reuse the folder `path` and write an unfinished manifest.
+
+        Raises UserError when the folder holds a finished run of another configuration, or files
+        that are no run.
+        """
+        manifest = {
+            "format": FORMAT,
+            "finished": False,
+            "scenario": scenario,
+            "seed": seed,
+            "config_hash": config_hash(config),
+            "config": dict(config),
+            "versions": versions(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "paths": dict(paths or {}),
+            "accounts": list(account_names),
+            "instruments": [_instrument_entry(i) for i in instruments],
+            "warnings": [],
+        }
+        _make_room(path, manifest)
+        write_json(path / MANIFEST, manifest)
+        return cls(path, manifest)
+
+    def warn(self, message: str) -> None:
+        """Note something that the reader of the results should know."""
+        self.manifest["warnings"].append(message)
+
+    def finish(
+        self, summary: Mapping[str, Any], event_hash: str, rows: Mapping[str, int] | None = None
+    ) -> None:
+        """Write the summary, then the manifest that says finished: in this order, so that a kill
+        in between leaves an unfinished run."""
+        write_json(self.path / SUMMARY, summary)
+        self.manifest |= {
+            "finished": True,
+            "event_hash": event_hash,
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "rows": dict(rows or {}),
+        }
+        write_json(self.path / MANIFEST, self.manifest)
+
+
+def _instrument_entry(instrument: Instrument) -> dict[str, Any]:
+    """What a reader needs to turn lots and ticks into sizes and prices."""
+    return {
+        "instrument_id": instrument.instrument_id,
+        "kind": instrument.kind.name.lower(),
+        "base": instrument.base,
+        "quote": instrument.quote,
+        "settle": instrument.settle,
+        "inverse": instrument.inverse,
+        "tick": str(instrument.tick),
+        "lot": str(instrument.lot),
+        "contract_value": str(instrument.contract_value),
+        "contract_multiplier": str(instrument.contract_multiplier),
+    }
+
+
+def _make_room(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Make `path` an empty folder, where what it holds may be replaced."""
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: is a file; --out names a folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be created: {error.strerror}") from error
+    held = [p for p in path.iterdir() if not p.name.startswith(".")]
+    if not held:
+        return
+    if not (path / MANIFEST).exists():
+        raise UserError(f"{path}: holds files that are no run; choose another --out")
+    old = _read_json(path / MANIFEST)
+    same = all(old.get(k) == manifest[k] for k in ("scenario", "seed", "config_hash"))
+    if old.get("finished") and not same:
+        raise UserError(
+            f"{path}: holds a finished run of {old.get('scenario')} (seed {old.get('seed')},"
+            f" configuration {old.get('config_hash')}); remove it or choose another --out"
+        )
+    # The manifest goes first: from here on the folder is no finished run.
+    (path / MANIFEST).unlink()
+    for file in held:
+        if file.suffix == ".parquet" or file.name in (SUMMARY, REPORT):
+            file.unlink()
+    discard_parts(path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: is no JSON object")
+    return content
+
+
+class Run:
+    """A run read back. Tables are loaded when first asked for, as polars frames.
+
+    `run.fills`, `run.orders`, `run.marks`, `run.accounts`, `run.states`, `run.warnings`,
+    `run.liquidations`, `run.bankruptcies`, `run.deleveragings`, `run.funds`, `run.funding`,
+    `run.ledger` and `run.prices` all have `seq` (order over all tables) and `time` (UTC).
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def load(cls, path: Path | str) -> Run:
+        """Open a run's folder. Raises UserError where there is none, or none that is finished."""
+        path = Path(path)
+        if not path.is_dir():
+            raise UserError(f"{path}: no such folder (selloff run writes runs/NAME-SEED-HASH)")
+        if not (path / MANIFEST).exists():
+            raise UserError(f"{path}: is no run: it has no {MANIFEST}")
+        manifest = _read_json(path / MANIFEST)
+        if manifest.get("format") != FORMAT:
+            raise UserError(f"{path}: format {manifest.get('format')} is not {FORMAT}")
+        if not manifest.get("finished"):
+            raise UserError(f"{path}: the run is not finished (killed, or still going on)")
+        return cls(path, manifest)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The figures of the run."""
+        return _read_json(self.path / SUMMARY)
+
+    @property
+    def account_names(self) -> list[str]:
+        """Names of the accounts, by number."""
+        return list(self.manifest["accounts"])
+
+    @cached_property
+    def instruments(self) -> dict[str, dict[str, Any]]:
+        """What is traded, by id."""
+        return {i["instrument_id"]: i for i in self.manifest["instruments"]}
+
+    def has(self, table: str) -> bool:
+        """Whether the table was written (a run with `record = "summary"` lacks the large ones)."""
+        return (self.path / f"{table}.parquet").exists()
+
+    def table(self, name: str) -> pl.DataFrame:
+        """A whole table with a `time` column. Raises UserError where it was not recorded."""
+        return self.scan(name).collect()
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """A table, lazily: filter before collecting where it is large."""
+        if not self.has(name):
+            raise UserError(
+                f"{self.path}: the table {name} was not recorded; run again with record = all"
+            )
+        time = pl.from_epoch("time_ns", time_unit="ns").dt.replace_time_zone("UTC").alias("time")
+        return pl.scan_parquet(self.path / f"{name}.parquet").with_columns(time)
+
+    @cached_property
+    def orders(self) -> pl.DataFrame:
+        """One row per order event: accepted, rejected, cancelled, amended."""
+        return self.table("orders")
+
+    @cached_property
+    def fills(self) -> pl.DataFrame:
+        """One row per maker-taker pair."""
+        return self.table("fills")
+
+    @cached_property
+    def marks(self) -> pl.DataFrame:
+        """Samples of every market: index, mark, last, best prices, depth."""
+        return self.table("marks")
+
+    @cached_property
+    def accounts(self) -> pl.DataFrame:
+        """Snapshots of every account's margin figures."""
+        return self.table("accounts")
+
+    @cached_property
+    def states(self) -> pl.DataFrame:
+        """Accounts that crossed a threshold, with the figures that decided it."""
+        return self.table("states")
+
+    @cached_property
+    def warnings(self) -> pl.DataFrame:
+        """Margin warnings."""
+        return self.table("warnings")
+
+    @cached_property
+    def liquidations(self) -> pl.DataFrame:
+        """Steps of forced action."""
+        return self.table("liquidations")
+
+    @cached_property
+    def bankruptcies(self) -> pl.DataFrame:
+        """Accounts taken over, and who paid."""
+        return self.table("bankruptcies")
+
+    @cached_property
+    def deleveragings(self) -> pl.DataFrame:
+        """Winners' positions closed off the book."""
+        return self.table("deleveragings")
+
+    @cached_property
+    def funds(self) -> pl.DataFrame:
+        """Balances of the insurance funds after each change."""
+        return self.table("funds")
+
+    @cached_property
+    def funding(self) -> pl.DataFrame:
+        """Funding settlements of perpetuals."""
+        return self.table("funding")
+
+    @cached_property
+    def ledger(self) -> pl.DataFrame:
+        """Every booking."""
+        return self.table("ledger")
+
+    @cached_property
+    def prices(self) -> pl.DataFrame:
+        """Every published price: columns `mark:<instrument>` (ticks), `index:<pair>` and
+        `usd:<currency>` (1e-8)."""
+        return self.table("prices")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
