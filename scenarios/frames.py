@@ -26,17 +26,41 @@ REJECT_CODES = {reason: REJECT_CODE_BASE + i for i, reason in enumerate(RejectRe
 """Reject reasons in the orders table; cancel reasons keep their venue codes, below 1000."""
 
 
+class Naming:
+    """Names for codes, as a polars Enum: an array lookup, and a byte a row on disk."""
+
+    def __init__(self, names: dict[int, str]) -> None:
+        self.names = names
+        words = list(dict.fromkeys(names.values()))
+        self._words = pl.Series(words, dtype=pl.Enum(words))
+        position = {name: i for i, name in enumerate(words)}
+        self._lowest = min(names)
+        self._positions = np.zeros(max(names) - self._lowest + 1, dtype=np.uint32)
+        for code, name in names.items():
+            self._positions[code - self._lowest] = position[name]
+
+    def series(self, name: str, codes: NDArray[np.int64]) -> pl.Series:
+        """The names of `codes`."""
+        return self._words.gather(self._positions[codes - self._lowest]).alias(name)
+
+
 def _names(enum: type[IntEnum]) -> dict[int, str]:
     return {int(member): member.name.lower() for member in enum}
 
 
+NO_REASON = -1
+NO_INSTRUMENT = -1
+"""Number of an instrument that does not exist, or of a row that is about none."""
 REASON_NAMES = {code: reason.name.lower() for reason, code in REJECT_CODES.items()}
 REASON_NAMES |= _names(CancelReason)
 STAGE_NAMES = _names(LiquidationStage)
-STATE_NAMES = _names(AccountState)
-POSTING_NAMES = _names(PostingKind)
-ORDER_TYPE_NAMES = _names(OrderType)
-SIDE_NAMES = {1: "buy", -1: "sell", 0: ""}
+_REASONS = Naming({NO_REASON: "", **REASON_NAMES})
+_STAGES = Naming(STAGE_NAMES)
+_STATES = Naming(_names(AccountState))
+_POSTINGS = Naming(_names(PostingKind))
+_ORDER_TYPES = Naming(_names(OrderType))
+_ORDER_EVENTS = Naming(dict(enumerate(ORDER_EVENTS)))
+_SIDES = Naming({1: "buy", -1: "sell", 0: ""})
 
 
 class InstrumentTable:
@@ -75,11 +99,14 @@ class InstrumentTable:
 
 
 def _ratios(values: list[Decimal]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Numerators and denominators: ticks x numerator / denominator rounds only once."""
+    """Numerators and denominators: ticks x numerator / denominator rounds only once.
+
+    The last pair is NaN: what the number of no instrument, -1, finds.
+    """
     fractions = [Fraction(v) for v in values]
     return (
-        np.array([float(f.numerator) for f in fractions]),
-        np.array([float(f.denominator) for f in fractions]),
+        np.array([*(float(f.numerator) for f in fractions), np.nan]),
+        np.array([*(float(f.denominator) for f in fractions), 1.0]),
     )
 
 
@@ -95,6 +122,7 @@ class FrameBuilder:
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         self.table = InstrumentTable(instruments)
+        self._ids = Naming({NO_INSTRUMENT: "", **dict(enumerate(self.table.ids))})
 
     def frame(self, name: str, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
         """The frame of a chunk; `words` are the table's words so far."""
@@ -104,38 +132,34 @@ class FrameBuilder:
         return frame if decode is None else decode(frame, rows, words)
 
     def _instruments(self, frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.with_columns(instrument=_chosen(self.table.ids, frame["instrument"]))
+        return frame.with_columns(self._ids.series("instrument", frame["instrument"].to_numpy()))
 
     def _prices(self, rows: Rows, **ticks: str) -> list[pl.Series]:
         """Float price columns from tick columns."""
         return [
-            pl.Series(name, self.table.price(rows["instrument"], rows[column]))
+            pl.Series(name, self.table.price(rows["instrument"], rows[column])).fill_nan(None)
             for name, column in ticks.items()
         ]
 
     def _sizes(self, rows: Rows, **lots: str) -> list[pl.Series]:
         return [
-            pl.Series(name, self.table.size(rows["instrument"], rows[column]))
+            pl.Series(name, self.table.size(rows["instrument"], rows[column])).fill_nan(None)
             for name, column in lots.items()
         ]
 
     def _decode_orders(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
-        silent = pl.col("event").is_in([0, 3])
         return self._instruments(frame).with_columns(
-            pl.when(silent)
-            .then(pl.lit(""))
-            .otherwise(_named("reason", REASON_NAMES))
-            .alias("reason"),
-            _named("event", dict(enumerate(ORDER_EVENTS))),
-            _named("side", SIDE_NAMES),
-            _named("order_type", ORDER_TYPE_NAMES),
+            _REASONS.series("reason", rows["reason"]),
+            _ORDER_EVENTS.series("event", rows["event"]),
+            _SIDES.series("side", rows["side"]),
+            _ORDER_TYPES.series("order_type", rows["order_type"]),
             *self._prices(rows, price="price_ticks"),
             *self._sizes(rows, size="size_lots", remaining="remaining_lots"),
         )
 
     def _decode_fills(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
         return self._instruments(frame).with_columns(
-            _named("taker_side", SIDE_NAMES),
+            _SIDES.series("taker_side", rows["taker_side"]),
             *self._prices(rows, price="price_ticks"),
             *self._sizes(rows, size="size_lots"),
             pl.Series("notional_usd", self.table.notional_usd(rows)),
@@ -144,25 +168,21 @@ class FrameBuilder:
     def _decode_accounts(
         self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
     ) -> pl.DataFrame:
-        return frame.with_columns(_named("state", STATE_NAMES))
+        return frame.with_columns(_STATES.series("state", rows["state"]))
 
     def _decode_states(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
-        return frame.with_columns(_named("state", STATE_NAMES), _named("old_state", STATE_NAMES))
+        return frame.with_columns(
+            _STATES.series("state", rows["state"]), _STATES.series("old_state", rows["old_state"])
+        )
 
     def _decode_liquidations(
         self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
     ) -> pl.DataFrame:
-        # An action need not be about an instrument (a conversion of balances): number -1.
-        instrument = rows["instrument"]
-        named = [self.table.ids[i] if i >= 0 else "" for i in instrument]
-        at = np.maximum(instrument, 0)
-        return frame.with_columns(
-            pl.Series("instrument", named, dtype=pl.String),
-            _named("stage", STAGE_NAMES),
-            _named("side", SIDE_NAMES),
-            pl.Series("wanted", self.table.size(at, rows["wanted_lots"])),
-            pl.Series("filled", self.table.size(at, rows["filled_lots"])),
-            pl.Series("limit_price", self.table.price(at, rows["limit_ticks"])),
+        return self._instruments(frame).with_columns(
+            _STAGES.series("stage", rows["stage"]),
+            _SIDES.series("side", rows["side"]),
+            *self._sizes(rows, wanted="wanted_lots", filled="filled_lots"),
+            *self._prices(rows, limit_price="limit_ticks"),
             unit=_chosen(words, frame["unit"]),
             reason=_chosen(words, frame["reason"]),
         )
@@ -220,15 +240,11 @@ def ledger_frame(rows: Rows, names: Sequence[str], currencies: Sequence[str]) ->
     """The frame of a chunk of bookings. Atoms stay integers; the currency gives their size."""
     frame = pl.DataFrame({c: np.ascontiguousarray(rows[c]) for c in rows.dtype.names or ()})
     return frame.with_columns(
-        _named("kind", POSTING_NAMES),
+        _POSTINGS.series("kind", rows["kind"]),
         debit=_chosen(names, frame["debit"]),
         credit=_chosen(names, frame["credit"]),
         currency=_chosen(currencies, frame["debit"]),
     )
-
-
-def _named(column: str, names: dict[int, str]) -> pl.Expr:
-    return pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
 
 
 def _chosen(words: Sequence[str], numbers: pl.Series) -> pl.Series:

@@ -40,7 +40,14 @@ from exchange.events import (
     Trade,
 )
 from exchange.instrument import Instrument
-from scenarios.frames import REJECT_CODES, FrameBuilder, ledger_frame, usd_currency
+from scenarios.frames import (
+    NO_INSTRUMENT,
+    NO_REASON,
+    REJECT_CODES,
+    FrameBuilder,
+    ledger_frame,
+    usd_currency,
+)
 from scenarios.market_sample import MarketSample
 from scenarios.summary import SummaryCounter
 from scenarios.table_writer import TableWriter
@@ -160,15 +167,16 @@ class Recorder:
             pack(
                 buffer, slot(), seq(), e.time_ns, 0, o.order_id, o.owner,
                 number[o.instrument.instrument_id], o.side, o.order_type, o.price_ticks,
-                o.size_lots, o.remaining_lots, 0, o.cause_id,
+                o.size_lots, o.remaining_lots, NO_REASON, o.cause_id,
             )  # fmt: skip
 
         def rejected(e: OrderRejected) -> None:
             r = e.request
             # An instrument that does not exist has no number.
             pack(
-                buffer, slot(), seq(), e.time_ns, 1, 0, e.owner, number.get(r.instrument_id, -1),
-                r.side, r.order_type, r.price_ticks or 0, r.size_lots, 0, codes[e.reason], 0,
+                buffer, slot(), seq(), e.time_ns, 1, 0, e.owner,
+                number.get(r.instrument_id, NO_INSTRUMENT), r.side, r.order_type,
+                r.price_ticks or 0, r.size_lots, 0, codes[e.reason], 0,
             )  # fmt: skip
 
         def cancelled(e: OrderCancelled) -> None:
@@ -184,7 +192,7 @@ class Recorder:
             pack(
                 buffer, slot(), seq(), e.time_ns, 3, o.order_id, o.owner,
                 number[o.instrument.instrument_id], o.side, o.order_type, o.price_ticks,
-                o.size_lots, o.remaining_lots, 0, o.cause_id,
+                o.size_lots, o.remaining_lots, NO_REASON, o.cause_id,
             )  # fmt: skip
 
         def filled(e: Fill) -> None:
@@ -232,7 +240,7 @@ class Recorder:
         def acted(e: RiskAction) -> None:
             liquidations(
                 e.time_ns, e.action_id, e.trigger_id, e.account, e.stage, words.number(e.unit),
-                number.get(e.instrument_id, -1), e.side, e.wanted_lots, e.filled_lots,
+                number.get(e.instrument_id, NO_INSTRUMENT), e.side, e.wanted_lots, e.filled_lots,
                 e.limit_ticks, e.average_price, e.mark_price, e.bankruptcy_price, e.notional_usd,
                 e.slippage_usd, e.fee_usd, e.ratio_before, e.ratio_after, words.number(e.reason),
             )  # fmt: skip

@@ -43,7 +43,7 @@ class TableWriter:
         folder.mkdir(exist_ok=True)
         number = self._written.get(name, 0)
         frame = pl.concat(self._held.pop(name))
-        frame.write_parquet(folder / f"{number:05d}.parquet", compression="lz4")
+        frame.write_ipc(folder / f"{number:05d}.arrow")  # fast: it is read once, at the end
         self._written[name] = number + 1
         self._held_rows[name] = 0
 
@@ -57,8 +57,8 @@ class TableWriter:
             else:
                 if name in self._held:
                     self._write_part(name)
-                parts = sorted((self._parts / name).glob("*.parquet"))
-                pl.scan_parquet(parts).sink_parquet(unfinished)
+                parts = sorted((self._parts / name).glob("*.arrow"))
+                pl.scan_ipc(parts).sink_parquet(unfinished)
             os.replace(unfinished, target)
         discard_parts(self._directory)
 
