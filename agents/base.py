@@ -20,6 +20,7 @@ from numpy.random import Generator as RandomGenerator
 
 from agents.draws import Draws
 from agents.outside import StressState
+from agents.setup import Setup
 from exchange.events import Fill, OrderAccepted, OrderAmended, OrderCancelled, OrderRejected
 from exchange.instrument import Instrument
 from exchange.order import Order, OrderRequest, OrderType, Side
@@ -192,6 +193,7 @@ class AgentContext:
     env: simpy.Environment
     venues: tuple[Venue, ...]
     rng: RandomGenerator
+    setup: Setup
     index: int = 0
 
     @property

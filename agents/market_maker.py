@@ -17,7 +17,8 @@ from annotated_types import Interval, Len, Unit, doc
 from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, MarketView
 from agents.draws import Draws
 from agents.ladder import Ladder
-from agents.parameters import AccountPlan, AgentParameters, Setup, trading_balances
+from agents.parameters import AgentParameters
+from agents.setup import AccountPlan, Setup, trading_balances
 from exchange.events import Fill
 from exchange.order import Side
 
@@ -119,7 +120,7 @@ class MarketMakerParameters(AgentParameters):
 
     def account_plans(self, setup: Setup, draws: Draws) -> list[AccountPlan]:
         usd = self.capital * setup.depth_unit_usd(self.instrument_id)
-        return [trading_balances(setup, self.instrument_id, usd, self.margin_mode)]
+        return [trading_balances(setup, self.instrument_id, usd, self.account_mode)]
 
     def build(self, context: AgentContext) -> MarketMaker:
         return MarketMaker(context, self)

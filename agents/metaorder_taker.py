@@ -14,7 +14,8 @@ from annotated_types import Interval, Unit, doc
 
 from agents.base import Agent, AgentContext, AgentProcess
 from agents.draws import Draws
-from agents.parameters import AccountPlan, AgentParameters, Setup, trading_balances
+from agents.parameters import AgentParameters
+from agents.setup import AccountPlan, Setup, trading_balances
 from exchange.order import OrderRequest, OrderType, Side
 
 
@@ -66,7 +67,7 @@ class MetaorderTakerParameters(AgentParameters):
 
     def account_plans(self, setup: Setup, draws: Draws) -> list[AccountPlan]:
         usd = self.capital * setup.depth_unit_usd(self.instrument_id)
-        return [trading_balances(setup, self.instrument_id, usd, self.margin_mode)]
+        return [trading_balances(setup, self.instrument_id, usd, self.account_mode)]
 
     def build(self, context: AgentContext) -> MetaorderTaker:
         return MetaorderTaker(context, self)

@@ -13,7 +13,8 @@ from annotated_types import Interval, Len, Unit, doc
 
 from agents.base import Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
-from agents.parameters import AccountPlan, AgentParameters, Setup, trading_balances
+from agents.parameters import AgentParameters
+from agents.setup import AccountPlan, Setup, trading_balances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class MomentumTraderParameters(AgentParameters):
 
     def account_plans(self, setup: Setup, draws: Draws) -> list[AccountPlan]:
         usd = self.capital * setup.depth_unit_usd(self.instrument_id)
-        return [trading_balances(setup, self.instrument_id, usd, self.margin_mode)]
+        return [trading_balances(setup, self.instrument_id, usd, self.account_mode)]
 
     def build(self, context: AgentContext) -> MomentumTrader:
         return MomentumTrader(context, self)

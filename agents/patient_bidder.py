@@ -14,7 +14,8 @@ from agents.base import Agent, AgentContext, AgentEvent, AgentProcess
 from agents.draws import Draws
 from agents.ladder import Ladder
 from agents.market_maker import half_gaps, smaller_gaps
-from agents.parameters import AccountPlan, AgentParameters, Setup, trading_balances
+from agents.parameters import AgentParameters
+from agents.setup import AccountPlan, Setup, trading_balances
 from exchange.order import Side
 
 PATIENT_OFFSETS_BP = (
@@ -49,7 +50,7 @@ class PatientBidderParameters(AgentParameters):
 
     def account_plans(self, setup: Setup, draws: Draws) -> list[AccountPlan]:
         usd = self.capital * setup.depth_unit_usd(self.instrument_id)
-        return [trading_balances(setup, self.instrument_id, usd, self.margin_mode)]
+        return [trading_balances(setup, self.instrument_id, usd, self.account_mode)]
 
     def build(self, context: AgentContext) -> PatientBidder:
         return PatientBidder(context, self)

@@ -19,7 +19,8 @@ from agents.base import SECOND, Agent, AgentContext, AgentEvent, AgentProcess, O
 from agents.desk import OrderDesk
 from agents.draws import Draws
 from agents.outside import OutsideMarket, OutsideParameters, StressState
-from agents.parameters import AccountPlan, AgentParameters, MarketSetup, Setup, usd_per_lot
+from agents.parameters import AgentParameters
+from agents.setup import AccountPlan, MarketSetup, Setup, usd_per_lot
 from exchange.events import Fill, OrderAccepted, OrderCancelled, OrderRejected
 from exchange.instrument import Instrument, InstrumentKind, parse_instrument
 from exchange.matching import MatchingEngine
@@ -259,7 +260,9 @@ class FakeExchange:
                 )
                 self.venues.append(venue)
                 venues.append(venue)
-            agent = parameters.build(AgentContext(path, self.env, tuple(venues), rng, index))
+            agent = parameters.build(
+                AgentContext(path, self.env, tuple(venues), rng, self.setup(), index)
+            )
             for venue in venues:
                 venue.agent = agent
             agent.start()
