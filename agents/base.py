@@ -245,22 +245,27 @@ class Agent:
         """Buy (+) or sell (-) at once: an IOC limited to `protection` beyond the opposite best.
 
         Returns None, and sends nothing, when the opposite side is empty or the size is 0."""
+        request = self.taking_request(market, signed_lots, protection)
+        return None if request is None else self.venue.submit(request, tag)
+
+    def taking_request(
+        self, market: MarketView, signed_lots: int, protection: float = 0.01
+    ) -> OrderRequest | None:
+        """The request that `take` sends, or None."""
+        instrument = market.instrument
         if signed_lots > 0:
             best = market.best_ask_ticks()
             if best is None:
                 return None
-            limit = int(best * (1.0 + protection)) + 1
+            limit = instrument.floor_to_grid(int(best * (1.0 + protection)) + 1)
             side = Side.BUY
         else:
             best = market.best_bid_ticks()
             if best is None or signed_lots == 0:
                 return None
-            limit = max(1, int(best * (1.0 - protection)))
+            limit = instrument.ceil_to_grid(max(1, int(best * (1.0 - protection))))
             side = Side.SELL
-        request = OrderRequest(
-            market.instrument.instrument_id, side, OrderType.IOC, abs(signed_lots), limit
-        )
-        return self.venue.submit(request, tag)
+        return OrderRequest(instrument.instrument_id, side, OrderType.IOC, abs(signed_lots), limit)
 
     def own_fill_lots(self, fill: Fill) -> int:
         """Signed lots of a fill as seen by this agent (+ bought, - sold), 0 if not its own."""
