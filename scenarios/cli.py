@@ -132,7 +132,9 @@ def stress(
     stablecoin_prices: Annotated[
         str, typer.Option(help="USD prices of the stablecoin.")
     ] = "1,0.99,0.98,0.97,0.95,0.9,0.85,0.8",
-    stablecoin: Annotated[str, typer.Option(help="The stablecoin that moves.")] = "USDT",
+    stablecoin: Annotated[
+        str | None, typer.Option(help="The stablecoin that moves; USDT if the file has it.")
+    ] = None,
 ) -> None:
     """Equity, margin and ratio over a grid of index, volatility and stablecoin moves."""
     from scenarios.stress import stress_command
@@ -148,6 +150,19 @@ def stress(
         stablecoin_prices=stablecoin_prices,
         stablecoin=stablecoin,
     )
+
+
+@app.command()
+def replay(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Raw feed, plain or gzip; without one, the feed that ships."),
+    ] = None,
+) -> None:
+    """Rebuild an order book from a raw feed and check it against the feed's best quotes."""
+    from scenarios.replay import replay_command
+
+    raise typer.Exit(replay_command(file))
 
 
 def main() -> None:

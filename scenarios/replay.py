@@ -20,7 +20,7 @@ from statistics import fmean, median
 
 from sortedcontainers import SortedDict
 
-from scenarios.errors import UserError
+from scenarios.errors import UserError, printable
 from scenarios.feed import (
     ATOMS,
     BestQuote,
@@ -295,7 +295,7 @@ def replay_command(file: Path | None, echo: Callable[[str], None] = print) -> in
     """
     report = replay(read_feed(file)).report
     for line in report_lines(report):
-        echo(line)
+        echo(printable(line))  # symbols and kinds come from the feed
     return 0 if report.is_good else 1
 
 
