@@ -1,0 +1,226 @@
+"""The stress row of every instrument at one mark: compiled, one pass, nothing shared.
+
+Source: portfolio-margin.md 16.1, 16.2, 16.4 to 16.11.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from risk import layout as at
+from risk.black76 import option_delta, option_gamma, option_value, option_vega
+from risk.contracts import OPTION, PERPETUAL, SPOT
+from risk.kernels import interpolated
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class InstrumentTerms(NamedTuple):
+    """What does not change with the mark; arrays of length instruments unless said otherwise.
+
+    amount: coins per contract, or USD face (inverse). slot: expiry number in its unit, -1 = none.
+    cash_column: CASH_USDT, CASH_USDC or CASH_USD. shocks: (instruments, 7), signed.
+    """
+
+    kind: Ints
+    inverse: Ints
+    amount: Floats
+    strike: Floats
+    is_call: Ints
+    expiry_ns: Ints
+    slot: Ints
+    cash_column: Ints
+    shocks: Floats
+    extreme: Floats
+    minimum_rate: Floats
+    option_rate: Floats
+
+
+class StressPrices(NamedTuple):
+    """Prices of one mark, float64 (instruments,).
+
+    mark: quote currency (options: coin, nan = from volatility). usd_base: USD index of the base;
+    usd_quote: X(q). pair_index: of the pair, in quote currency. forward: USD, and volatility: a
+    fraction a year, for options only (nan elsewhere).
+    """
+
+    mark: Floats
+    usd_base: Floats
+    usd_quote: Floats
+    pair_index: Floats
+    forward: Floats
+    volatility: Floats
+
+
+class StressRules(NamedTuple):
+    """Numbers of the rule set that all rows share.  volatility: (3, rows) days, points, percent."""
+
+    volatility: Floats
+    volatility_floor: float
+    price_floor: float
+    decay_years: float
+
+
+class StressRows(NamedTuple):
+    """What the kernel writes, per one contract.
+
+    rows: float64 (instruments, columns). mr7_long, mr7_short: raw charge of one contract long and
+    short. mark: as given, options filled in. gamma: USD delta per 1 % move. value: mark value in
+    the settlement currency (linear: n x mark; inverse: -N / mark; option: n x mark, coins).
+    """
+
+    rows: Floats
+    mr7_long: Floats
+    mr7_short: Floats
+    mark: Floats
+    gamma: Floats
+    value: Floats
+
+
+@njit(cache=True)
+def _linear_row(i: int, terms: InstrumentTerms, prices: StressPrices, out: StressRows) -> float:
+    """Cells of a linear contract; returns its USD delta.  Source: 16.2, 16.4."""
+    amount, row = terms.amount[i], out.rows[i]
+    index_usd = amount * prices.pair_index[i] * prices.usd_quote[i]
+    for s in range(at.SHOCKS):
+        row[at.SAME + s] = index_usd * terms.shocks[i, s]
+    row[at.EXTREME_UP] = index_usd * terms.extreme[i]
+    row[at.EXTREME_DOWN] = -row[at.EXTREME_UP]
+    out.value[i] = amount * prices.mark[i]
+    return float(amount * prices.mark[i] * prices.usd_quote[i])
+
+
+@njit(cache=True)
+def _inverse_pnl(face: float, mark: float, usd: float, shock: float, floor: float) -> float:
+    """USD P&L of a coin-margined contract under a shock of the index.  Source: 16.4."""
+    shocked = max(mark + shock * usd, floor * usd)
+    return face * (1.0 / mark - 1.0 / shocked) * usd * (1.0 + shock)
+
+
+@njit(cache=True)
+def _inverse_row(
+    i: int, terms: InstrumentTerms, prices: StressPrices, rules: StressRules, out: StressRows
+) -> float:
+    face, mark, usd, row = terms.amount[i], prices.mark[i], prices.usd_base[i], out.rows[i]
+    for s in range(at.SHOCKS):
+        row[at.SAME + s] = _inverse_pnl(face, mark, usd, terms.shocks[i, s], rules.price_floor)
+    move = terms.extreme[i]
+    row[at.EXTREME_UP] = _inverse_pnl(face, mark, usd, move, rules.price_floor)
+    row[at.EXTREME_DOWN] = _inverse_pnl(face, mark, usd, -move, rules.price_floor)
+    out.value[i] = -face / mark
+    return float(face * usd / mark)
+
+
+@njit(cache=True)
+def _option_cells(
+    row: Floats,
+    i: int,
+    terms: InstrumentTerms,
+    prices: StressPrices,
+    rules: StressRules,
+    years: float,
+    value: float,
+) -> None:
+    """MR1 and MR6 cells of an option, USD per contract.  Source: 16.4, 16.9."""
+    amount, strike, usd = terms.amount[i], terms.strike[i], prices.usd_base[i]
+    forward, sigma, call = prices.forward[i], prices.volatility[i], terms.is_call[i] == 1
+    days = years * 365.0
+    points = interpolated(days, rules.volatility[0], rules.volatility[1]) / 100.0
+    percent = interpolated(days, rules.volatility[0], rules.volatility[2])
+    down_points = max(sigma - points, rules.volatility_floor)
+    down_percent = max(sigma * (1.0 - percent), rules.volatility_floor)
+    up_points, up_percent = sigma + points, sigma * (1.0 + percent)
+    lowest = rules.price_floor * usd
+    for s in range(at.SHOCKS):
+        shocked = max(forward + terms.shocks[i, s] * usd, lowest)
+        up = option_value(shocked, strike, years, up_points, call)
+        row[at.UP_POINTS + s] = amount * (up - value)
+        up = option_value(shocked, strike, years, up_percent, call)
+        row[at.UP_PERCENT + s] = amount * (up - value)
+        down = option_value(shocked, strike, years, down_points, call)
+        row[at.DOWN_POINTS + s] = amount * (down - value)
+        down = option_value(shocked, strike, years, down_percent, call)
+        row[at.DOWN_PERCENT + s] = amount * (down - value)
+        same = option_value(shocked, strike, years, sigma, call)
+        row[at.SAME + s] = amount * (same - value)
+    high = max(forward + terms.extreme[i] * usd, lowest)
+    low = max(forward - terms.extreme[i] * usd, lowest)
+    row[at.EXTREME_UP] = amount * (option_value(high, strike, years, sigma, call) - value)
+    row[at.EXTREME_DOWN] = amount * (option_value(low, strike, years, sigma, call) - value)
+
+
+@njit(cache=True)
+def _option_row(
+    i: int,
+    terms: InstrumentTerms,
+    prices: StressPrices,
+    rules: StressRules,
+    time_ns: int,
+    out: StressRows,
+) -> float:
+    """Cells and greeks of an option; returns its USD delta.  Source: 16.1, 16.2, 16.5 to 16.10."""
+    amount, strike, usd, row = terms.amount[i], terms.strike[i], prices.usd_base[i], out.rows[i]
+    forward, sigma, call = prices.forward[i], prices.volatility[i], terms.is_call[i] == 1
+    years = (terms.expiry_ns[i] - time_ns) / 86_400e9 / 365.0
+    value = option_value(forward, strike, years, sigma, call)
+    _option_cells(row, i, terms, prices, rules, years, value)
+    decayed = option_value(forward, strike, years - rules.decay_years, sigma, call)
+    row[at.THETA] = amount * (decayed - value)
+    column = at.EXPIRIES + at.PER_EXPIRY * terms.slot[i]
+    vega = option_vega(forward, strike, years, sigma) * 0.01
+    row[column + at.EXPIRY_VEGA] = amount * vega
+    row[column + at.EXPIRY_VALUE_YEARS] = amount * value * max(0.0, years)
+    gamma = option_gamma(forward, strike, years, sigma)
+    out.gamma[i] = amount * gamma * forward * forward * 0.01
+    if np.isnan(out.mark[i]):
+        out.mark[i] = value / forward
+    out.value[i] = amount * out.mark[i]
+    short_charge = terms.option_rate[i] * usd
+    out.mr7_short[i] = amount * short_charge
+    out.mr7_long[i] = amount * min(short_charge, value)
+    return float(amount * option_delta(forward, strike, years, sigma, call) * forward)
+
+
+@njit(cache=True)
+def stress_rows(
+    terms: InstrumentTerms,
+    prices: StressPrices,
+    rules: StressRules,
+    time_ns: int,
+    out: StressRows,
+) -> None:
+    """Fill `out` for all instruments; one Black-76 value per option cell."""
+    out.rows[:] = 0.0
+    out.gamma[:] = 0.0
+    for i in range(terms.kind.size):
+        out.mark[i] = prices.mark[i]
+        kind = terms.kind[i]
+        if kind == SPOT:
+            out.mr7_long[i], out.mr7_short[i], out.value[i] = 0.0, 0.0, 0.0
+            continue
+        row = out.rows[i]
+        if kind == OPTION:
+            delta = _option_row(i, terms, prices, rules, time_ns, out)
+        elif terms.inverse[i] == 1:
+            delta = _inverse_row(i, terms, prices, rules, out)
+        else:
+            delta = _linear_row(i, terms, prices, out)
+        row[at.USD_DELTA] = delta
+        row[at.COIN_DELTA] = delta / prices.usd_base[i]
+        row[terms.cash_column[i]] = delta
+        if kind == PERPETUAL:
+            row[at.PERPETUALS] = delta
+        else:
+            row[at.EXPIRIES + at.PER_EXPIRY * terms.slot[i] + at.EXPIRY_DELTA] = delta
+        if kind != OPTION:
+            # A future or perpetual has the same volatility cells in all states.
+            for state in range(at.SHIFTED_STATES):
+                for s in range(at.SHOCKS):
+                    row[at.SHOCKS * state + s] = row[at.SAME + s]
+            out.mr7_long[i] = abs(delta) * terms.minimum_rate[i]
+            out.mr7_short[i] = out.mr7_long[i]
