@@ -49,7 +49,7 @@ from scenarios.frames import (
     usd_currency,
 )
 from scenarios.market_sample import MarketSample
-from scenarios.summary import SummaryCounter
+from scenarios.summary import ONE_USD_E8, SummaryCounter
 from scenarios.table_writer import TableWriter
 from scenarios.tables import (
     FIXED_TABLES,
@@ -64,7 +64,6 @@ from scenarios.tables import (
 Handler: TypeAlias = Callable[[Any], None]
 Recording: TypeAlias = Literal["all", "summary"]
 CHUNK_ROWS = 20_000
-ONE_USD_E8 = 100_000_000
 PRICES = "prices"
 
 
@@ -138,7 +137,10 @@ class Recorder:
 
     def _take(self, name: str, rows: Rows) -> None:
         """Sink of all tables: count for the summary, and decode for the disk."""
-        self.summary.take(name, rows)
+        if name == LEDGER.name:
+            self.summary.take_ledger(rows, self._ledger.names, self._ledger.currencies)
+        else:
+            self.summary.take(name, rows)
         if self._writer is None or not (self._all or self._small.get(name, False)):
             return
         if name == LEDGER.name:
@@ -324,7 +326,7 @@ class Recorder:
             # Which pairs and currencies are published is known with the first marks.
             spec = _prices_spec(e, list(self._numbers))
             table = self._prices = EventTable(spec, self._take, self._chunk_rows)
-        self._usd_index = e.usd_index_e8
+        self._usd_index = self.summary.usd_index_e8 = e.usd_index_e8
         self._usd_rates[:] = [self._usd_rate(c) for c in self._usd_currencies]
         table.pack(
             table.buffer, table.slot(), self._next(), e.time_ns, *e.mark_ticks,

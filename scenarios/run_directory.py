@@ -161,6 +161,7 @@ def _instrument_entry(instrument: Instrument) -> dict[str, Any]:
         "lot": str(instrument.lot),
         "contract_value": str(instrument.contract_value),
         "contract_multiplier": str(instrument.contract_multiplier),
+        "expiry_ns": instrument.expiry_ns,
     }
 
 

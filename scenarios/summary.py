@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from accounts.events import FundBalance, LiquidationStage
+from accounts.insurance import UNCOVERED
 from exchange.instrument import Instrument
 from exchange.units import atoms_per_unit
 from scenarios.frames import ORDER_EVENTS, REASON_NAMES, STAGE_NAMES, InstrumentTable
 from scenarios.tables import Rows
 
+ONE_USD_E8 = 100_000_000
 NOT_THE_TRADERS = (LiquidationStage.FUND_UNWIND, LiquidationStage.DELEVERAGING)
 """Stages that unwind what was taken over: counting them as liquidated would count it twice."""
 
@@ -68,7 +70,8 @@ class SummaryCounter:
         self.bankrupt: set[int] = set()
         self.deleveraged: set[int] = set()
         self.bad_debt_usd = 0.0
-        self.uncovered_loss_usd = 0.0
+        self.uncovered_atoms: Counter[str] = Counter()
+        self.usd_index_e8: dict[str, int] = {}  # the latest, kept up to date by the recorder
         self._table = InstrumentTable(instruments)
 
     def take(self, name: str, rows: Rows) -> None:
@@ -105,10 +108,24 @@ class SummaryCounter:
     def _count_bankruptcies(self, rows: Rows) -> None:
         self.bankrupt.update(rows["account"].tolist())
         self.bad_debt_usd += float(rows["deficit_usd"].sum())
-        self.uncovered_loss_usd += float(rows["uncovered_usd"].sum())
 
     def _count_deleveragings(self, rows: Rows) -> None:
         self.deleveraged.update(rows["winner"].tolist())
+
+    def take_ledger(self, rows: Rows, names: Sequence[str], currencies: Sequence[str]) -> None:
+        """Sum what is booked to the account of uncovered losses. O(rows + ledger accounts)."""
+        for number, name in enumerate(names):
+            if name == UNCOVERED:
+                drawn = int(rows["atoms"][rows["debit"] == number].sum())
+                returned = int(rows["atoms"][rows["credit"] == number].sum())
+                self.uncovered_atoms[currencies[number]] += drawn - returned
+
+    def uncovered_loss_usd(self) -> float:
+        """What nobody has paid, at the latest prices."""
+        return sum(
+            usd(atoms, currency, self.usd_index_e8.get(currency, ONE_USD_E8))
+            for currency, atoms in sorted(self.uncovered_atoms.items())
+        )
 
     def figures(self) -> dict[str, Any]:
         """The counted part of `summary.json`, sorted where the keys are reasons or stages."""
@@ -128,5 +145,5 @@ class SummaryCounter:
             "insurance_fund_usd": {
                 "start": fund.start, "minimum": fund.minimum, "end": fund.end,
             },
-            "uncovered_loss_usd": self.uncovered_loss_usd,
+            "uncovered_loss_usd": self.uncovered_loss_usd(),
         }  # fmt: skip

@@ -102,7 +102,7 @@ class FakeRun:
         """The whole crash."""
         for number, trader in enumerate(self.traders[:-1]):
             self.ledger.deposit(self.now, self.cash(number), trader.cash)
-        self.fund(1_500_000 * E8, 0)
+        self.fund(5_000 * E8, 0)
         self.publish(7_900.0)
         self.requote(7_900.0)
         self.open_positions()
@@ -380,6 +380,11 @@ class FakeRun:
             self.fund(-paid, self.action)
         rest = deficit - paid / E8
         shared = self.deleverage(number, lots, rest) if rest > 0 else 0.0
+        uncovered = self.ledger.open("uncovered_loss", "USDT")
+        missing = round((rest - shared) * E8)
+        self.ledger.post(
+            self.now, PostingKind.DEFICIT, uncovered, self.cash(number), missing, self.action
+        )
         self.emit(
             Bankruptcy(
                 self.now,

@@ -159,6 +159,9 @@ def test_summary_counts_what_the_tables_hold(recorded: tuple[list[Any], Run]) ->
     assert summary["insurance_fund_usd"] == pytest.approx(
         {"start": fund[0], "minimum": fund.min(), "end": fund[-1]}
     )
+    uncovered = float(run.ledger.filter(debit="uncovered_loss")["atoms"].sum()) / 1e8
+    assert summary["uncovered_loss_usd"] == pytest.approx(uncovered, rel=0.01)
+    assert uncovered > 0
     assert summary["conservation_error_atoms"] == {"USDT": 0}
 
 
