@@ -1,0 +1,84 @@
+"""Admission: may this order enter? The instrument's rules, the price limits, then occupied margin.
+
+The margin decision itself is `risk.order_kernels.place`; this file turns its answer into the venue's codes and
+says in numbers what was missing.
+
+Source: portfolio-margin.md sections 9.7 and 16.17; liquidation-and-losses.md section 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from accounts.listing import ListingState
+from exchange.events import RejectReason
+from exchange.matching import check_request
+from exchange.order import OrderType
+from risk import order_tables as t
+
+if TYPE_CHECKING:
+    from accounts.account import Account, Position
+    from accounts.exposures import Exposures
+    from accounts.listing import Listing
+    from exchange.order import OrderRequest
+
+IMMEDIATE: Final = frozenset(
+    map(int, (OrderType.MARKET, OrderType.IOC, OrderType.FOK, OrderType.OPTIMAL_LIMIT_IOC))
+)
+SWEEPING: Final = frozenset(map(int, (OrderType.MARKET, OrderType.OPTIMAL_LIMIT_IOC)))
+_MARGIN_REASONS: Final = {
+    t.NO_MARGIN: RejectReason.INSUFFICIENT_MARGIN,
+    t.NO_BORROW: RejectReason.INSUFFICIENT_BALANCE,
+    t.OVER_BORROW_LIMIT: RejectReason.BORROW_LIMIT,
+    t.POOL_EMPTY: RejectReason.LENDING_POOL_EMPTY,
+}
+
+
+def rule_refusal(
+    listing: Listing, account: Account, request: OrderRequest, *, stale: bool
+) -> RejectReason | None:
+    """Why the rules that need no margin refuse a request; None if they do not. O(1)."""
+    if listing.state != ListingState.TRADING:
+        if listing.state == ListingState.EXPIRED:
+            return RejectReason.INSTRUMENT_EXPIRED
+        return RejectReason.INSTRUMENT_SUSPENDED
+    if account.blocked:
+        return RejectReason.ACCOUNT_BLOCKED
+    if request.reduce_only:
+        return RejectReason.ACCOUNT_MODE
+    reason = check_request(listing.instrument, request)
+    if reason is not None:
+        return reason
+    if stale:
+        return RejectReason.INSTRUMENT_SUSPENDED
+    price = request.price_ticks
+    if price is not None and request.order_type not in SWEEPING:
+        if request.side > 0:
+            if price > listing.high_ticks:
+                return RejectReason.PRICE_LIMIT_BUY
+        elif price < listing.low_ticks:
+            return RejectReason.PRICE_LIMIT_SELL
+    return None
+
+
+def over_position_limit(
+    listing: Listing, position: Position, exposures: Exposures, side: int, lots: int
+) -> bool:
+    """Whether position, open orders of this side and the new order exceed the limit. O(1)."""
+    limit = listing.instrument.position_limit_lots
+    if lots > limit:
+        return True
+    row = exposures.positions[position.row]
+    if side > 0:
+        return position.lots + int(row[t.P_BUY]) + lots > limit
+    return -position.lots + int(row[t.P_SELL]) + lots > limit
+
+
+def margin_refusal(code: int, exposures: Exposures) -> tuple[RejectReason, str]:
+    """The venue's reason for a refusal code of `place`, and its margin report in one line."""
+    smallest, initial, adjusted, maintenance = exposures.refused_figures()
+    return _MARGIN_REASONS[code], (
+        f"with this order the smallest adjusted equity over the fill sets would be "
+        f"{smallest:.2f} USD, the initial margin {initial:.2f} USD (adjusted equity "
+        f"{adjusted:.2f}, maintenance margin {maintenance:.2f})"
+    )

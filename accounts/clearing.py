@@ -1,0 +1,393 @@
+"""The clearing house: the only door to the market, and the keeper of accounts.
+
+The way of an order, without a break between check and match: `submit` -> the instrument's rules and the
+margin check (`admission`) -> `exchange.matching` -> each fill settled for maker and taker at once
+(`settlement`) -> events out through `emit`.
+
+Source: design.md section 2; portfolio-margin.md section 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from accounts.account import Account, AccountMode, Balance, Position
+from accounts.admission import (
+    IMMEDIATE,
+    SWEEPING,
+    margin_refusal,
+    over_position_limit,
+    rule_refusal,
+)
+from accounts.exposures import Exposures
+from accounts.events import Marks
+from accounts.ledger import Ledger
+from accounts.listing import Listing, make_listing
+from accounts.loans import Loans
+from accounts.market import E8, Market
+from accounts.marking import Marker
+from accounts.settlement import Settlement
+from exchange.events import (
+    CancelReason,
+    Fill,
+    OrderCancelled,
+    OrderRejected,
+    RejectReason,
+)
+from exchange.matching import MatchingEngine
+from exchange.order import Order, OrderRequest
+from exchange.units import divide_rounded
+from risk.order_tables import ACCEPTED_REDUCING, K_POOL
+
+if TYPE_CHECKING:
+    from exchange.instrument import Instrument
+    from risk.rules import RuleSet
+
+Emit = Callable[[Any], None]
+
+
+def _drop(event: Any) -> None:
+    """Where nobody listens."""
+
+
+class ClearingHouse:
+    """All accounts, books and prices of one exchange.
+
+    `emit` gets every event in order. `recording=False` keeps no ledger journal.
+    """
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        rules: RuleSet,
+        emit: Emit = _drop,
+        *,
+        currencies: Sequence[str] = (),
+        recording: bool = True,
+        listed_ns: int = -(10**18),
+    ) -> None:
+        self.emit = emit
+        self.rules = rules
+        self.market = Market(instruments, rules, currencies)
+        self.ledger = Ledger(recording=recording)
+        self.exposures = Exposures(self.market)
+        self.loans = Loans(self.ledger, self.market.currencies)
+        self.settlement = Settlement(self.ledger, self.exposures, self.loans)
+        self.accounts: list[Account] = []
+        order_ids, fill_ids = count(1), count(1)
+        self.listings: dict[str, Listing] = {}
+        for number, instrument in enumerate(instruments):
+            self.listings[instrument.instrument_id] = make_listing(
+                instrument,
+                number,
+                MatchingEngine(instrument, order_ids=order_ids, fill_ids=fill_ids),
+                self.market.currency_number[instrument.settle],
+                self.market.currency_number[instrument.base],
+                self.ledger.open("fees", instrument.settle),
+            )
+        self.by_number = list(self.listings.values())
+        self._markers = [Marker(listing, rules.marks, listed_ns) for listing in self.by_number]
+        self._stale_ns = round(rules.liquidation.stale_mark_s * 1e9)
+
+    # --- accounts ----------------------------------------------------------------------------
+
+    def open_account(
+        self,
+        name: str,
+        *,
+        mode: AccountMode = AccountMode.PORTFOLIO,
+        auto_borrow: bool = True,
+    ) -> Account:
+        """A new, empty account. O(1)."""
+        number = self.exposures.add_account(auto_borrow=auto_borrow)
+        account = Account(number, name, mode, auto_borrow)
+        self.accounts.append(account)
+        return account
+
+    def balance(self, account: Account, currency: str) -> Balance:
+        """The account's balance of a currency, opened if new. KeyError for an unknown currency."""
+        balance = account.balances.get(currency)
+        if balance is None:
+            number = self.market.currency_number[currency]
+            balance = Balance(
+                currency,
+                number,
+                self.ledger.open(f"cash/{account.name}", currency),
+                self.exposures.currency_row(account.number, number),
+            )
+            account.balances[currency] = balance
+        return balance
+
+    def position(self, account: Account, listing: Listing) -> Position:
+        """The account's position in an instrument, opened flat if new."""
+        position = account.positions.get(listing.number)
+        if position is None:
+            instrument = listing.instrument
+            settle = self.balance(account, instrument.settle)
+            base = self.balance(account, instrument.base)
+            ledger = self.ledger.open(
+                f"cost/{account.name}/{instrument.instrument_id}", instrument.settle
+            )
+            row = self.exposures.add_position(
+                account.number, listing.number, settle.row, base.row
+            )
+            position = Position(instrument, listing.number, settle, base, ledger, row)
+            account.positions[listing.number] = position
+        return position
+
+    def deposit(self, now_ns: int, account: Account, currency: str, atoms: int) -> None:
+        """Bring `atoms` > 0 of a currency into an account; repays what it owes first."""
+        assert atoms > 0, atoms
+        balance = self.balance(account, currency)
+        self.ledger.deposit(now_ns, balance.cash, atoms)
+        self.book_cash(now_ns, balance)
+
+    def fund_pool(self, now_ns: int, currency: str, atoms: int) -> None:
+        """The venue puts `atoms` into the lending pool of a currency."""
+        number = self.market.currency_number[currency]
+        self.ledger.deposit(now_ns, self.loans.pools[number], atoms)
+
+    def book_cash(self, now_ns: int, balance: Balance) -> None:
+        """Square a balance after postings and tell the exposure tables."""
+        self.exposures.set_cash(balance.row, self.loans.square(now_ns, balance))
+
+    # --- the way of an order -----------------------------------------------------------------
+
+    def submit(self, now_ns: int, account_number: int, request: OrderRequest) -> list[Any]:
+        """Take one order: check it, match it, settle it. Returns its events, already emitted.
+
+        A refusal is one OrderRejected; nothing else has changed then. O(columns + units of the
+        account) for the check, O(log levels) to rest, O(columns) per fill.
+        """
+        account = self.accounts[account_number]
+        listing = self.listings.get(request.instrument_id)
+        if listing is None:
+            return self._reject(now_ns, request, account, RejectReason.UNKNOWN_INSTRUMENT, "")
+        stale = now_ns - self.market.time_ns > self._stale_ns
+        reason = rule_refusal(listing, account, request, stale=stale)
+        if reason is not None:
+            detail = "the mark price is missing or stale" if stale else ""
+            return self._reject(now_ns, request, account, reason, detail)
+        position = self.position(account, listing)
+        lots, side = request.size_lots, int(request.side)
+        exposures = self.exposures
+        if over_position_limit(listing, position, exposures, side, lots):
+            return self._reject(now_ns, request, account, RejectReason.POSITION_LIMIT, "")
+        order_type = request.order_type
+        if order_type in SWEEPING:
+            price = listing.high_ticks if side > 0 else listing.low_ticks
+        else:
+            price = request.price_ticks or 0
+        row = exposures.order_row()
+        code = exposures.place(
+            row, position.row, side, price, lots, immediate=order_type in IMMEDIATE
+        )
+        if code > ACCEPTED_REDUCING:
+            exposures.free_order_row(row)
+            refused, detail = margin_refusal(code, exposures)
+            return self._reject(now_ns, request, account, refused, detail)
+        order = listing.engine.new_order(account_number, request, now_ns)
+        order.price_ticks = price
+        order.slot = row
+        return self._match(now_ns, listing, account, order)
+
+    def submit_forced(
+        self, now_ns: int, account: Account, listing: Listing, request: OrderRequest, cause_id: int
+    ) -> list[Any]:
+        """Send a liquidation order: through the same book, without the margin check."""
+        position = self.position(account, listing)
+        row = self.exposures.order_row()
+        price = request.price_ticks or 0
+        self.exposures.add_order(row, position.row, int(request.side), price, request.size_lots)
+        order = listing.engine.new_order(
+            account.number, request, now_ns, is_liquidation=True, cause_id=cause_id
+        )
+        order.slot = row
+        return self._match(now_ns, listing, account, order)
+
+    def _reject(
+        self, now_ns: int, request: OrderRequest, account: Account, reason: RejectReason, detail: str
+    ) -> list[Any]:
+        event = OrderRejected(now_ns, request, account.number, reason, detail)
+        self.emit(event)
+        return [event]
+
+    def _match(self, now_ns: int, listing: Listing, account: Account, order: Order) -> list[Any]:
+        """Match an admitted order, settle its fills, keep what rests."""
+        account.orders[order.order_id] = order
+        events = listing.engine.submit(order, now_ns)
+        self._apply(now_ns, listing, events)
+        return events
+
+    def _apply(self, now_ns: int, listing: Listing, events: list[Any]) -> None:
+        """Settle fills and release cancelled orders, in order, then emit each event."""
+        emit = self.emit
+        for event in events:
+            kind = type(event)
+            if kind is Fill:
+                self._settle(now_ns, listing, event)
+            elif kind is OrderCancelled:
+                order = event.order
+                self.exposures.remove_order(order.slot)
+                del self.accounts[order.owner].orders[order.order_id]
+            emit(event)
+
+    def _settle(self, now_ns: int, listing: Listing, fill: Fill) -> None:
+        maker, taker = fill.maker, fill.taker
+        maker_position = self.accounts[maker.owner].positions[listing.number]
+        taker_position = self.accounts[taker.owner].positions[listing.number]
+        price, lots = fill.price_ticks, fill.size_lots
+        value = listing.instrument.value_atoms(price, lots)
+        maker_fee = listing.fee_atoms(listing.maker_rate, value, lots)
+        taker_fee = listing.fee_atoms(listing.taker_rate, value, lots)
+        if taker.side > 0:
+            self.settlement.settle(
+                now_ns, listing, taker_position, maker_position, price, lots,
+                taker_fee, maker_fee, taker.slot, maker.slot, fill.fill_id,
+            )
+        else:
+            self.settlement.settle(
+                now_ns, listing, maker_position, taker_position, price, lots,
+                maker_fee, taker_fee, maker.slot, taker.slot, fill.fill_id,
+            )
+        listing.last_ticks = price
+        self._forget_if_done(maker)
+        self._forget_if_done(taker)
+
+    def _forget_if_done(self, order: Order) -> None:
+        if order.remaining_lots == 0:
+            self.accounts[order.owner].orders.pop(order.order_id, None)
+
+    def cancel(
+        self,
+        now_ns: int,
+        account_number: int,
+        order_id: int,
+        reason: CancelReason = CancelReason.USER,
+        cause_id: int = 0,
+    ) -> list[Any]:
+        """Cancel an open order; an empty list if the account has none of that id. O(columns)."""
+        order = self.accounts[account_number].orders.get(order_id)
+        if order is None:
+            return []
+        if cause_id:
+            order.cause_id = cause_id
+        listing = self.listings[order.instrument.instrument_id]
+        events = listing.engine.cancel(order_id, now_ns, reason)
+        self._apply(now_ns, listing, events)
+        return events
+
+    def cancel_all(
+        self,
+        now_ns: int,
+        account_number: int,
+        instrument_id: str | None = None,
+        reason: CancelReason = CancelReason.USER,
+        cause_id: int = 0,
+    ) -> list[Any]:
+        """Cancel all open orders of an account (in one instrument). O(orders x columns)."""
+        events: list[Any] = []
+        for order in list(self.accounts[account_number].orders.values()):
+            if instrument_id is None or order.instrument.instrument_id == instrument_id:
+                events += self.cancel(now_ns, account_number, order.order_id, reason, cause_id)
+        return events
+
+    def amend(
+        self,
+        now_ns: int,
+        account_number: int,
+        order_id: int,
+        new_size_lots: int | None = None,
+        new_price_ticks: int | None = None,
+    ) -> list[Any]:
+        """Change an open order's size or price: admitted as a new order of the new terms.
+
+        A refusal leaves the old order as it was. Source: 9.3, 12.6 (51502).
+        """
+        account = self.accounts[account_number]
+        order = account.orders.get(order_id)
+        if order is None:
+            return []
+        listing = self.listings[order.instrument.instrument_id]
+        size = order.size_lots if new_size_lots is None else new_size_lots
+        price = order.price_ticks if new_price_ticks is None else new_price_ticks
+        old_left, old_price = order.remaining_lots, order.price_ticks
+        left = old_left + size - order.size_lots
+        request = OrderRequest(
+            order.instrument.instrument_id, order.side, order.order_type, size, price,
+            order.client_order_id, order.stp_mode,
+        )
+        stale = now_ns - self.market.time_ns > self._stale_ns
+        if left > 0 and (left > old_left or price != old_price):
+            reason = rule_refusal(listing, account, request, stale=stale)
+            if reason is not None:
+                return self._reject(now_ns, request, account, reason, "amend")
+            position = account.positions[listing.number]
+            side = int(order.side)
+            if over_position_limit(listing, position, self.exposures, side, left - old_left):
+                return self._reject(now_ns, request, account, RejectReason.POSITION_LIMIT, "amend")
+            self.exposures.remove_order(order.slot)
+            row = self.exposures.order_row()
+            code = self.exposures.place(row, position.row, side, price, left, immediate=False)
+            if code > ACCEPTED_REDUCING:
+                _, detail = margin_refusal(code, self.exposures)
+                self.exposures.add_order(row, position.row, side, old_price, old_left)
+                order.slot = row
+                return self._reject(
+                    now_ns, request, account, RejectReason.AMEND_INSUFFICIENT_MARGIN, detail
+                )
+            order.slot = row
+        elif left > 0 and left != old_left:
+            self.exposures.reduce_order(order.slot, left)
+        events = listing.engine.amend(order_id, now_ns, new_size_lots, new_price_ticks)
+        self._apply(now_ns, listing, events)
+        return events
+
+    # --- the way of a price ------------------------------------------------------------------
+
+    def publish(
+        self,
+        now_ns: int,
+        usd_index_e8: Mapping[str, int],
+        index_e8: Mapping[str, int],
+        *,
+        implied_vol: Mapping[str, float] | None = None,
+        forward: Mapping[str, float] | None = None,
+    ) -> Marks:
+        """Take the index of one moment: marks, price limits, stress table, lending pools.
+
+        usd_index_e8: USD per currency in 1e-8, all but USD; index_e8: per pair in its quote.
+        Accounts are re-margined on first use or by `RiskControl.check`. O(instruments x columns).
+        """
+        marks: list[int] = []
+        for marker in self._markers:
+            if marker.is_option:
+                marks.append(1)  # follows from the volatility
+                continue
+            instrument = marker.listing.instrument
+            pair = index_e8.get(instrument.family)
+            if pair is None:
+                base, quote = usd_index_e8[instrument.base], usd_index_e8.get(instrument.quote, E8)
+                pair = divide_rounded(base * E8, quote)
+            marks.append(marker.sample(now_ns, pair))
+        market = self.market
+        market.publish(
+            now_ns, usd_index_e8, index_e8, marks, implied_vol=implied_vol, forward=forward
+        )
+        self.refresh_pools()
+        return Marks(now_ns, dict(index_e8), dict(usd_index_e8), market.mark_ticks.tolist())
+
+    def flush(self) -> None:
+        """Emit the ledger's bookings since the last flush, as one batch."""
+        batch = self.ledger.flush()
+        if batch is not None:
+            self.emit(batch)
+
+    def refresh_pools(self) -> None:
+        """Tell the order check what each lending pool has left. O(currencies)."""
+        market = self.market
+        for number in range(len(market.currencies)):
+            left = self.loans.available(number) * market.scales[number]
+            market.currency_terms[number, K_POOL] = left

@@ -1,0 +1,171 @@
+"""Risk control: at every mark, from the first warning to the take-over.
+
+`check` looks at the margin figures of all accounts and acts on those beyond a threshold, in the order of
+their numbers: warning, cancellation of orders below 91 % of the initial margin, cancellation before
+liquidation, liquidation.
+
+Source: liquidation-and-losses.md section 1; portfolio-margin.md sections 10.2 to 10.4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accounts.events import AccountState, MarginWarning, StateChange
+from accounts.insurance import InsuranceFunds
+from accounts.liquidation import Liquidator
+from accounts.liquidation_steps import Standing, standing
+from exchange.events import CancelReason
+from risk import order_tables as t
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from accounts.account import Account
+    from accounts.clearing import ClearingHouse
+    from exchange.order import Order
+
+
+class RiskControl:
+    """Watches the accounts of one clearing house.
+
+    `forced_flow=False` (twin runs) keeps warnings and cancellations but never liquidates.
+    """
+
+    def __init__(
+        self, house: ClearingHouse, funds: InsuranceFunds, *, forced_flow: bool = True
+    ) -> None:
+        self.house = house
+        self.funds = funds
+        self.rules = house.rules.liquidation
+        self.forced_flow = forced_flow
+        self.liquidator = Liquidator(house, funds)
+        self._next_ns = -(10**18)
+
+    def check(self, now_ns: int) -> None:
+        """Look at every account once; act on those beyond a threshold. O(accounts)."""
+        if now_ns < self._next_ns:
+            return
+        self._next_ns = now_ns + round(self.rules.check_interval_s * 1e9)
+        if now_ns - self.house.market.time_ns > self.rules.stale_mark_s * 1e9:
+            return  # no liquidation on a stale mark
+        figures = self.house.exposures.all_figures()
+        for number in self._flagged(figures):
+            self._review(now_ns, self.house.accounts[number])
+
+    def _flagged(self, figures: NDArray[np.float64]) -> list[int]:
+        """Accounts beyond a threshold, or in a state that they may now leave; ascending."""
+        rules = self.rules
+        below = figures[:, t.T_RATIO] <= rules.warning_ratio
+        below |= figures[:, t.T_ADJUSTED] < rules.order_control * figures[:, t.T_IMR]
+        numbers: list[int] = np.flatnonzero(below).tolist()
+        elsewhere = [
+            account.number
+            for account in self.house.accounts
+            if account.state not in (AccountState.HEALTHY, AccountState.BANKRUPT)
+        ]
+        return sorted(set(numbers) | set(elsewhere))
+
+    def _review(self, now_ns: int, account: Account) -> None:
+        if account.is_fund or account.state == AccountState.BANKRUPT:
+            return
+        if account.state == AccountState.LIQUIDATING:
+            self._liquidate(now_ns, account)
+            return
+        now = standing(self.house, account)
+        if now.ratio <= self.rules.warning_ratio:
+            self._warn(now_ns, account, now)
+        state = self._state(now)
+        if state == AccountState.PRE_LIQUIDATION:
+            self._before_liquidation(now_ns, account)
+            return
+        self._move(now_ns, account, state)
+        if state == AccountState.ORDER_CONTROL:
+            self._control_orders(now_ns, account)
+            self._move(now_ns, account, self._state(standing(self.house, account)))
+
+    def _liquidate(self, now_ns: int, account: Account) -> None:
+        """One step; report if the account left liquidation."""
+        old = account.state
+        self.liquidator.advance(now_ns, account)
+        if account.state != old:
+            self._report(now_ns, account, old)
+
+    def _move(self, now_ns: int, account: Account, new: AccountState) -> None:
+        old = account.state
+        if new != old:
+            account.state = new
+            self._report(now_ns, account, old)
+
+    def _state(self, now: Standing) -> AccountState:
+        if now.ratio <= self.rules.start_ratio:
+            return AccountState.PRE_LIQUIDATION
+        if now.adjusted < self.rules.order_control * now.initial:
+            return AccountState.ORDER_CONTROL
+        if now.ratio <= self.rules.warning_ratio:
+            return AccountState.WARNED
+        return AccountState.HEALTHY
+
+    def _before_liquidation(self, now_ns: int, account: Account) -> None:
+        """Cancel what opens risk; liquidate if that does not help. Source: 10.4."""
+        self._move(now_ns, account, AccountState.PRE_LIQUIDATION)
+        for order in list(account.orders.values()):
+            if not self._closes(account, order):
+                self.house.cancel(
+                    now_ns, account.number, order.order_id, CancelReason.RISK_CONTROL
+                )
+        now = standing(self.house, account)
+        if now.ratio > self.rules.start_ratio:
+            self._move(now_ns, account, self._state(now))
+        elif self.forced_flow:
+            self.liquidator.open(now_ns, account)
+            self._report(now_ns, account, AccountState.PRE_LIQUIDATION)
+            self._liquidate(now_ns, account)
+
+    def _closes(self, account: Account, order: Order) -> bool:
+        """Whether an order can only close a position, or repay a debt (spot)."""
+        listing = self.house.listings[order.instrument.instrument_id]
+        position = account.positions[listing.number]
+        if listing.is_spot:
+            debt = position.settle if order.side < 0 else position.base
+            owned = position.base if order.side < 0 else position.settle
+            return debt.liability_atoms > 0 and owned.liability_atoms == 0
+        return position.lots * order.side < 0 and order.remaining_lots <= abs(position.lots)
+
+    def _control_orders(self, now_ns: int, account: Account) -> None:
+        """Cancel margin-increasing orders, largest occupied margin first, until restored.
+
+        Source: 10.3. Occupied margin of an order = IMR with it - IMR without it.
+        """
+        exposures = self.house.exposures
+        occupied: list[tuple[float, int]] = []
+        initial = standing(self.house, account).initial
+        for order in account.orders.values():
+            exposures.without_order(order.slot)
+            without = standing(self.house, account).initial
+            exposures.with_order(order.slot)
+            if initial - without > 0.0:
+                occupied.append((without - initial, order.order_id))
+        for _, order_id in sorted(occupied):
+            self.house.cancel(now_ns, account.number, order_id, CancelReason.RISK_CONTROL)
+            now = standing(self.house, account)
+            if now.adjusted >= self.rules.order_control * now.initial:
+                break
+
+    def _warn(self, now_ns: int, account: Account, now: Standing) -> None:
+        """At most one warning an hour. Source: section 1."""
+        if now_ns - account.last_warning_ns >= self.rules.warning_interval_s * 1e9:
+            account.last_warning_ns = now_ns
+            self.house.emit(MarginWarning(now_ns, account.number, now.ratio))
+
+    def _report(self, now_ns: int, account: Account, old: AccountState) -> None:
+        now = standing(self.house, account)
+        case = self.liquidator.cases.get(account.number)
+        self.house.emit(
+            StateChange(
+                now_ns, account.number, old, account.state, now.equity, now.adjusted,
+                now.maintenance, now.initial, now.ratio, case.trigger_id if case else 0,
+            )
+        )

@@ -1,0 +1,168 @@
+"""Settlement of a fill: postings, positions, fees, borrowing, for both sides at once.
+
+A trade's value is computed once and booked to both sides, so nothing is lost between them. A derivative's
+value moves between the two position-cost accounts; the part of a position that closes moves its residual
+from cost to cash (design.md section 3). Spot and option premiums move cash.
+
+Source: portfolio-margin.md sections 3.2, 4.1, 11.7; fees are paid in the settlement currency.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from accounts.events import PostingKind
+from exchange.units import divide_rounded
+from risk.order_tables import NONE
+
+if TYPE_CHECKING:
+    from accounts.account import Position
+    from accounts.exposures import Exposures
+    from accounts.ledger import Ledger
+    from accounts.listing import Listing
+    from accounts.loans import Loans
+
+TRADE, REALISED, FEE = int(PostingKind.TRADE), int(PostingKind.REALISED), int(PostingKind.FEE)
+
+
+class Settlement:
+    """Books fills. One instance for the exchange; stateless but for its collaborators."""
+
+    __slots__ = ("exposures", "ledger", "loans")
+
+    def __init__(self, ledger: Ledger, exposures: Exposures, loans: Loans) -> None:
+        self.ledger = ledger
+        self.exposures = exposures
+        self.loans = loans
+
+    def settle(
+        self,
+        time_ns: int,
+        listing: Listing,
+        buyer: Position,
+        seller: Position,
+        price_ticks: int,
+        lots: int,
+        buyer_fee: int,
+        seller_fee: int,
+        buyer_order: int,
+        seller_order: int,
+        reference: int,
+    ) -> None:
+        """Book one trade of `lots` (> 0) at `price_ticks` between two positions of one instrument.
+
+        Fees in atoms of the settlement currency (negative: rebate); orders: their exposure rows or
+        NONE; reference: the fill id. O(columns).
+        """
+        value = listing.instrument.value_atoms(price_ticks, lots)
+        ledger = self.ledger
+        if listing.is_spot:
+            self._spot(time_ns, listing, buyer, seller, value, lots, reference)
+        elif listing.is_option:
+            ledger.post(
+                time_ns, TRADE, buyer.settle.cash, seller.settle.cash, value, reference
+            )
+            _premium(buyer, lots, value)
+            _premium(seller, -lots, -value)
+        else:
+            signed = -value if listing.instrument.inverse else value
+            ledger.post(time_ns, TRADE, buyer.ledger, seller.ledger, signed, reference)
+            self._derivative(time_ns, buyer, lots, -signed, reference)
+            self._derivative(time_ns, seller, -lots, signed, reference)
+        fees = listing.fee_ledger
+        ledger.post(time_ns, FEE, buyer.settle.cash, fees, buyer_fee, reference)
+        ledger.post(time_ns, FEE, seller.settle.cash, fees, seller_fee, reference)
+        self._expose(time_ns, listing, buyer, buyer_order, lots)
+        self._expose(time_ns, listing, seller, seller_order, lots)
+
+    def _spot(
+        self,
+        time_ns: int,
+        listing: Listing,
+        buyer: Position,
+        seller: Position,
+        value: int,
+        lots: int,
+        reference: int,
+    ) -> None:
+        post = self.ledger.post
+        coins = lots * listing.base_atoms_per_lot
+        post(time_ns, TRADE, buyer.settle.cash, seller.settle.cash, value, reference)
+        post(time_ns, TRADE, seller.base.cash, buyer.base.cash, coins, reference)
+
+    def _derivative(
+        self, time_ns: int, position: Position, signed_lots: int, cost: int, reference: int
+    ) -> None:
+        """Change a position by `signed_lots` with `cost` already posted to its cost account."""
+        held = position.lots
+        realised = 0
+        if held and (held > 0) != (signed_lots > 0):
+            if abs(signed_lots) < abs(held):
+                closed = divide_rounded(position.cost_atoms * abs(signed_lots), abs(held))
+                realised = cost + closed
+                position.cost_atoms -= closed
+            elif signed_lots == -held:
+                realised = cost + position.cost_atoms
+                position.cost_atoms = 0
+            else:  # through zero: the part that closes, then a new position with the rest
+                closing = divide_rounded(cost * abs(held), abs(signed_lots))
+                realised = closing + position.cost_atoms
+                position.cost_atoms = cost - closing
+        else:
+            position.cost_atoms += cost
+        position.lots = held + signed_lots
+        if realised:
+            position.realised_atoms += realised
+            self.ledger.post(
+                time_ns, REALISED, position.ledger, position.settle.cash, realised, reference
+            )
+
+    def _expose(
+        self, time_ns: int, listing: Listing, position: Position, order: int, lots: int
+    ) -> None:
+        """Square the touched balances and tell the exposure tables."""
+        settle, base = position.settle, position.base
+        net = self.loans.square(time_ns, settle)
+        net_base = self.loans.square(time_ns, base) if listing.is_spot else 0
+        self.exposures.fill(
+            order, lots, position.row, position.lots, position.cost_atoms, net, net_base
+        )
+
+    def move(
+        self,
+        time_ns: int,
+        listing: Listing,
+        giver: Position,
+        taker: Position,
+        signed_lots: int,
+        price_ticks: int,
+        reference: int,
+    ) -> None:
+        """Pass `signed_lots` of the giver's position to the taker at `price_ticks`, off the book.
+
+        No fee. Used by take-over and deleveraging.
+        """
+        if signed_lots > 0:
+            buyer, seller = taker, giver
+        else:
+            buyer, seller = giver, taker
+        self.settle(
+            time_ns, listing, buyer, seller, price_ticks, abs(signed_lots), 0, 0, NONE, NONE, reference
+        )
+
+
+def _premium(position: Position, signed_lots: int, premium: int) -> None:
+    """Keep an option's average entry: `cost_atoms` is the premium of what is held (+ paid)."""
+    held = position.lots
+    if held and (held > 0) != (signed_lots > 0):
+        if abs(signed_lots) <= abs(held):
+            closed = divide_rounded(position.cost_atoms * abs(signed_lots), abs(held))
+            position.realised_atoms += -premium - closed
+            position.cost_atoms -= closed
+        else:
+            closing = divide_rounded(premium * abs(held), abs(signed_lots))
+            position.realised_atoms += -closing - position.cost_atoms
+            position.cost_atoms = premium - closing
+    else:
+        position.cost_atoms += premium
+    position.lots = held + signed_lots

@@ -1,0 +1,166 @@
+"""Column numbers of the tables that the order kernels work on.
+
+All tables are numpy arrays owned by `accounts.exposures.Exposures`; one row is one thing, linked by row
+numbers (-1 = none). Integers are lots, ticks and atoms; floats are USD or coins. The tables:
+
+- `positions` int64: (account, instrument): position, open orders, value at mark;
+- `orders` int64: one open order each, a doubly linked list per position row;
+- `units` int64 and `unit_sums` float64: (account, risk unit): the stress vectors of the position, of
+  the orders in the buy set and of those in the sell set; the MR7 sums; margin figures;
+- `currencies` int64 and `currency_sums` float64: (account, currency): cash, profit, orders' effects;
+  discounted values per fill set, borrowing margin;
+- `accounts` int64 and `account_sums` float64: list heads, flags, totals;
+- `instruments`, `instrument_terms`, `stress`, `unit_terms`, `currency_terms`: the market and the
+  rules, written once per mark.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+NONE: Final = -1
+
+# positions
+P_ACCOUNT: Final = 0
+P_INSTRUMENT: Final = 1
+P_UNIT: Final = 2  # row in units
+P_SETTLE: Final = 3  # row in currencies of the settlement (spot: quote) currency
+P_BASE: Final = 4  # row in currencies of the base coin
+P_NEXT: Final = 5  # next position of the same unit row
+P_LOTS: Final = 6
+P_COST: Final = 7  # atoms of the settlement currency
+P_VALUE: Final = 8  # atoms at mark
+P_BUY: Final = 9  # lots of open buy orders
+P_SELL: Final = 10
+P_FIRST: Final = 11  # first open order
+POSITION_COLUMNS: Final = 12
+
+# orders
+O_POSITION: Final = 0
+O_SIDE: Final = 1  # +1 buy, -1 sell
+O_PRICE: Final = 2  # ticks
+O_LOTS: Final = 3  # remaining
+O_NEXT: Final = 4
+O_PREVIOUS: Final = 5
+O_LOSS: Final = 6  # pending loss, atoms of the settlement currency
+O_FEE: Final = 7  # estimated fee, 1e-8 USD
+O_QUOTE: Final = 8  # spot: quote atoms that a fill would move
+ORDER_COLUMNS: Final = 9
+
+# units
+U_ACCOUNT: Final = 0
+U_UNIT: Final = 1
+U_NEXT: Final = 2  # next unit row of the account, ascending unit number
+U_FIRST: Final = 3  # first position row
+U_BASE: Final = 4  # currency row of the base coin
+U_DIRTY: Final = 5
+U_ORDERS: Final = 6  # open orders in the unit
+U_FROM: Final = 7  # first column in use (units without options skip the shifted volatility states)
+UNIT_COLUMNS: Final = 8
+
+# unit_sums: three stress vectors of W columns, then at 3 W:
+S_MR7: Final = 0  # raw MR7 of the four fill sets: none, buys, sells, all
+S_MMR: Final = 4
+S_IMR: Final = 5
+S_USE: Final = 6  # spot in use, coins, of the positions
+S_GROSS: Final = 7  # sum of |USD value| of the unit's positions, for the safe radius
+S_USD: Final = 8  # usd(base) when the unit was last computed
+UNIT_EXTRA: Final = 9
+
+# currencies
+C_ACCOUNT: Final = 0
+C_CURRENCY: Final = 1
+C_NEXT: Final = 2
+C_CASH: Final = 3  # cash less liability
+C_FUTURES: Final = 4  # value + cost of perpetuals and futures settled in it
+C_OPTIONS: Final = 5  # value of options
+C_SPOT_BUYS: Final = 6  # change of the balance if the buy set's spot orders fill
+C_SPOT_SELLS: Final = 7
+C_UNIT_BUYS: Final = 8  # the same, only the orders that count for spot in use
+C_UNIT_SELLS: Final = 9
+C_LOSS_BUYS: Final = 10  # pending losses of derivative orders in the buy set
+C_LOSS_SELLS: Final = 11
+C_LOSS_SPOT: Final = 12  # pending losses of spot orders
+C_DIRTY: Final = 13
+C_UNIT: Final = 14  # unit row whose base coin this is
+CURRENCY_COLUMNS: Final = 15
+
+# currency_sums
+V_DISCOUNTED: Final = 0  # discounted USD value per fill set (4)
+V_BORROW_MMR: Final = 4
+V_BORROW_IMR: Final = 5
+V_FEE: Final = 6  # liquidation fee of the borrowing, USD (16.15)
+V_EQUITY: Final = 7  # undiscounted USD value
+V_LIABILITY: Final = 8  # potential borrowing L_c in coins
+V_CAP: Final = 9  # the user's cap on spot in use, coins
+CURRENCY_EXTRA: Final = 10
+
+# accounts
+A_UNIT: Final = 0  # first unit row
+A_CURRENCY: Final = 1  # first currency row
+A_VERSION: Final = 2  # mark version of the figures
+A_FEE: Final = 3  # sum of estimated fees, 1e-8 USD
+A_AUTO_BORROW: Final = 4
+A_ORDERS: Final = 5
+A_DIRTY: Final = 6
+ACCOUNT_COLUMNS: Final = 7
+
+# account_sums
+T_ADJUSTED: Final = 0  # adjusted equity
+T_SMALLEST: Final = 1  # smallest adjusted equity over the fill sets
+T_MMR: Final = 2
+T_IMR: Final = 3
+T_RATIO: Final = 4
+T_EQUITY: Final = 5  # undiscounted
+T_BORROW_MMR: Final = 6
+T_FEE: Final = 7  # liquidation fee of the borrowings
+T_RADIUS: Final = 8  # relative move of any price within which no threshold can be crossed
+ACCOUNT_EXTRA: Final = 9
+
+# instruments (int64)
+I_UNIT: Final = 0
+I_SETTLE: Final = 1  # currency number
+I_BASE: Final = 2  # currency number
+I_KIND: Final = 3
+I_DELTA_SIGN: Final = 4  # -1 for puts
+I_OFFSETS: Final = 5  # 1: spot order that counts for spot in use
+I_INVERSE: Final = 6
+I_BASE_ATOMS: Final = 7  # spot: atoms of the base coin per lot
+INSTRUMENT_COLUMNS: Final = 8
+
+# instrument_terms (float64)
+M_VALUE: Final = 0  # atoms of the settlement currency per lot at mark (spot: 0, held as balance)
+M_REFERENCE: Final = 1  # mark in ticks; spot: index in ticks
+M_RATE: Final = 2  # linear, spot, option: atoms per lot and tick; inverse: atoms x ticks per lot
+M_MR7_LONG: Final = 3  # USD per lot
+M_MR7_SHORT: Final = 4
+M_FEE: Final = 5  # taker fee, 1e-8 USD per lot
+M_FEE_CAP: Final = 6  # options: 1e-8 USD per lot and tick; else inf
+M_USD: Final = 7  # |USD value| per lot, for the safe radius
+TERM_COLUMNS: Final = 8
+
+# kinds
+SPOT: Final = 0
+PERPETUAL: Final = 1
+FUTURE: Final = 2
+OPTION: Final = 3
+
+# results of the order check
+ACCEPTED: Final = 0
+ACCEPTED_REDUCING: Final = 1  # by the rule for IOC, FOK and market orders (16.17 b)
+NO_MARGIN: Final = 2
+NO_BORROW: Final = 3  # auto-borrow is off
+OVER_BORROW_LIMIT: Final = 4
+POOL_EMPTY: Final = 5
+
+# currency_terms (float64)
+K_USD: Final = 0  # USD per coin
+K_SCALE: Final = 1  # coins per atom
+K_BORROW_LIMIT: Final = 2  # coins one account may owe
+K_POOL: Final = 3  # coins left in the lending pool
+CURRENCY_TERMS: Final = 4
+
+# rule_terms (float64)
+R_FIRST_COLUMN: Final = 0  # first stress column in use
+R_SPOT_FEE: Final = 1  # fee rate of the borrowings in the margin ratio
+RULE_TERMS: Final = 2
