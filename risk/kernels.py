@@ -323,3 +323,25 @@ def interpolated(x: float, known: Floats, values: Floats) -> float:
         k += 1
     share = (x - known[k]) / (known[k + 1] - known[k])
     return float(values[k] + share * (values[k + 1] - values[k]))
+
+
+@njit(cache=True)
+def weighted_rows(sizes: Floats, rows: Floats) -> Floats:
+    """Sum of size x row in the order given: float64 (columns,).
+
+    sizes: float64 (instruments,); rows: float64 (instruments, columns).
+    """
+    total = np.zeros(rows.shape[1])
+    for i in range(sizes.size):
+        for j in range(rows.shape[1]):
+            total[j] += sizes[i] * rows[i, j]
+    return total
+
+
+@njit(cache=True)
+def raw_charge(sizes: Floats, mr7_long: Floats, mr7_short: Floats) -> float:
+    """MR7 before its tiers: each instrument must be closed, nothing nets.  Source: 6.7, 16.10."""
+    total = 0.0
+    for i in range(sizes.size):
+        total += sizes[i] * mr7_long[i] if sizes[i] > 0.0 else -sizes[i] * mr7_short[i]
+    return total

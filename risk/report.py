@@ -227,9 +227,8 @@ class MarginReport:
             "acctLever": _finite(self.acct_lever),
             "assets": [_asset_dict(entry) for entry in self.assets],
             "riskUnitData": [_unit_dict(entry) for entry in self.risk_units],
+            "positions": [_margined_line(line) for line in self.positions],
         }
-        if self.positions:
-            okx["positions"] = [_margined_line(line) for line in self.positions]
         if self.isolated:
             okx["isolated"] = [_isolated_dict(entry) for entry in self.isolated]
         return okx
