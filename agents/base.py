@@ -5,7 +5,8 @@ after his latency. Nothing else: no other trader's account, no future of the pri
 simulation implements `Venue`, one per account; `tests/agents/fake_venue.py` implements it without
 a clearing side. `docs/custom-agent.md` shows an agent of 20 lines.
 
-Time is integer nanoseconds everywhere (`env.now`, `env.timeout`).
+Time is integer nanoseconds everywhere (`env.now`, `env.timeout`); `env.now` is Unix time, because
+futures and options expire at Unix times.
 Source: design.md section 2, ecology.md sections 1-3.
 """
 
@@ -148,7 +149,8 @@ class Venue(Protocol):
     """One account's connection to the exchange."""
 
     @property
-    def now_ns(self) -> int: ...
+    def now_ns(self) -> int:
+        """Simulated Unix time."""
 
     @property
     def owner(self) -> int:
@@ -214,7 +216,7 @@ class Agent:
 
     @property
     def now_ns(self) -> int:
-        """Simulated time."""
+        """Simulated Unix time."""
         return int(self.env.now)
 
     def start(self) -> simpy.Process:

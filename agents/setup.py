@@ -110,3 +110,10 @@ def trading_balances(
         {currency: usd * share / setup.usd_prices[currency] for currency, share in shares.items()},
         account_mode=account_mode,
     )
+
+
+def money(
+    setup: Setup, currency: str, usd: float, account_mode: AccountModeName = "portfolio"
+) -> AccountPlan:
+    """An account with `usd` worth of one currency and nothing else."""
+    return AccountPlan({currency: usd / setup.usd_prices[currency]}, account_mode=account_mode)
