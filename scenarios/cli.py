@@ -165,6 +165,40 @@ def replay(
     raise typer.Exit(replay_command(file))
 
 
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
+
+
+@app.command("show")
+def show_run(
+    run: RunPath,
+    account: Annotated[
+        str | None, typer.Option(help="One account: its name or number.", metavar="ID")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="When: 2020-03-12T10:45:00Z, 10:45:00, or from the start 90m. The end if not given.",
+        ),
+    ] = None,
+) -> None:
+    """A run in one screen, or one account's state, margin and history at a time."""
+    from scenarios.show import show_command
+
+    show_command(run, account=account, at=at)
+
+
+@app.command()
+def explain(
+    run: RunPath,
+    account: Annotated[str, typer.Argument(help="The account's name or number.")],
+) -> None:
+    """One account's story in plain words with numbers."""
+    from scenarios.explain import explain_command
+
+    explain_command(run, account)
+
+
 def main() -> None:
     """The entry point of the installed command."""
     app(prog_name="selloff")

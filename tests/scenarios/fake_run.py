@@ -56,7 +56,7 @@ class Trader:
     lots: int = 0
     cost: int = 0
     state: AccountState = AccountState.HEALTHY
-    next_ns: int = 0
+    trigger: int = 0
 
 
 @dataclass
@@ -78,7 +78,7 @@ class FakeRun:
         self.mark = 79_000
         self.last = self.mark
         self.action = 0
-        self.last_mover = 0
+        self.last_mover, self.moved_ns = 0, 0
         self.resting: dict[int, list[int]] = {0: [], 1: []}
         money = [2_000_000_000] * 3
         names = ["market_maker/0", "market_maker/1", "noise/0"]
@@ -163,7 +163,7 @@ class FakeRun:
             self.resting[maker] = []
             for level in range(8):
                 gap = (2 + maker + 3 * level**2) * (1 if thin == 1 else 8)
-                lots = int(thin * (1_000 + 4_000 * level) * self.rng.uniform(0.5, 1.5)) + 1
+                lots = int(thin * (3_000 + 9_000 * level) * self.rng.uniform(0.5, 1.5)) + 1
                 for side in (Side.BUY, Side.SELL):
                     ticks = int(fair * 10) - side * gap
                     self.place(
@@ -259,6 +259,9 @@ class FakeRun:
         if equity <= 0 < abs(trader.lots):
             new = AccountState.BANKRUPT
         if new != trader.state:
+            if new >= AccountState.LIQUIDATING > trader.state:
+                lately = self.now - self.moved_ns <= 60 * 10**9
+                trader.trigger = self.last_mover if lately else 0
             action = self.action + 1 if new >= AccountState.LIQUIDATING else 0
             self.emit(
                 StateChange(
@@ -288,14 +291,14 @@ class FakeRun:
         self.action += 1
         side = Side.SELL if trader.lots > 0 else Side.BUY
         lots = max(1, abs(trader.lots) // 5)
-        trigger = self.last_mover
+        trigger = trader.trigger
         limit = int(self.mark * (1 + 0.02 * side))
         before = self.last
         filled = self.take(number, side, lots, self.action, limit)
         notional = abs(PERP.value_atoms(self.mark, filled)) / E8
         if filled:
             self.impact += side * min(0.004, notional / 4e8)
-            self.last_mover = self.action
+            self.last_mover, self.moved_ns = self.action, self.now
         price = (before + self.last) / 20 if filled else 0.0
         slip = (self.mark / 10 - price) * -side * filled / 10_000 if filled else 0.0
         self.emit(
@@ -334,7 +337,7 @@ class FakeRun:
             RiskAction(
                 self.now,
                 self.action,
-                self.last_mover,
+                trader.trigger,
                 number,
                 LiquidationStage.TAKE_OVER,
                 "BTC",
