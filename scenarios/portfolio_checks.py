@@ -15,6 +15,7 @@ from scenarios.errors import UserError, show
 from scenarios.validation_errors import with_rest
 
 if TYPE_CHECKING:
+    from risk.contracts import MarketSnapshot
     from scenarios.portfolio_file import (
         IsolatedEntry,
         MarketTable,
@@ -88,14 +89,26 @@ def _check_entry(
             f"{field}.instrument: {entry.instrument} is a spot pair; its coins go to [balances]"
         )
         return
-    _check_size(field, entry.size, instrument, findings)
-    if instrument.expiry_ns is not None and instrument.expiry_ns <= time_ns(file.time):
+    check_instrument(field, instrument, entry.size, file.market, file.time, findings)
+
+
+def check_instrument(
+    field: str,
+    instrument: Instrument,
+    size: Decimal,
+    market: MarketTable | MarketSnapshot,
+    time: datetime,
+    findings: list[str],
+) -> None:
+    """Whether `size` is in lots, the instrument still trades, and the market has its prices."""
+    _check_size(field, size, instrument, findings)
+    if instrument.expiry_ns is not None and instrument.expiry_ns <= time_ns(time):
         expiry = datetime.fromtimestamp(instrument.expiry_ns / 1e9, UTC)
         findings.append(
-            f"{field}.instrument: {entry.instrument} expired at {expiry:%Y-%m-%d %H:%M} UTC;"
-            f" an expiry after time ({file.time:%Y-%m-%d %H:%M}) is needed"
+            f"{field}.instrument: {instrument.instrument_id} expired at {expiry:%Y-%m-%d %H:%M}"
+            f" UTC; an expiry after time ({time:%Y-%m-%d %H:%M}) is needed"
         )
-    _check_prices(field, instrument, file.market, findings)
+    _check_prices(field, instrument, market, findings)
 
 
 def _check_size(field: str, size: Decimal, instrument: Instrument, findings: list[str]) -> None:
@@ -112,7 +125,10 @@ def _check_size(field: str, size: Decimal, instrument: Instrument, findings: lis
 
 
 def _check_prices(
-    field: str, instrument: Instrument, market: MarketTable, findings: list[str]
+    field: str,
+    instrument: Instrument,
+    market: MarketTable | MarketSnapshot,
+    findings: list[str],
 ) -> None:
     name = instrument.instrument_id
     if instrument.kind == InstrumentKind.OPTION:

@@ -39,7 +39,8 @@ def decimal_between(value: object, low: Decimal, high: Decimal, allowed: str) ->
     """`value` as a Decimal of at least `low` and at most `high`; booleans and text are refused."""
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise not_allowed(value, allowed)
-    number = Decimal(value)
+    # A float (of a document made in Python) means the digits that it prints.
+    number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not number.is_finite() or not low <= number <= high:
         raise not_allowed(value, allowed)
     return number
