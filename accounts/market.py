@@ -22,7 +22,7 @@ from risk import order_tables as t
 from risk.borrowing import borrow_arrays
 from risk.collateral import discount_arrays
 from risk.contracts import Contract, MarketSnapshot
-from risk.kernels import discounted_value
+from risk.kernels import borrow_rates, discounted_value, unit_margin
 from risk.stress import StressPlan, rounded
 from risk.stress_kernels import StressPrices
 
@@ -224,6 +224,27 @@ class Market:
         number = self.currency_number[currency]
         coins = atoms * self.scales[number]
         return float(discounted_value(self.discounts[number], coins)) / coins
+
+    def lone_maintenance_rate(self, number: int, usd: float) -> float:
+        """Maintenance margin over notional of a lone position of `usd` in one instrument.
+
+        Spot: what the coin's discount and the borrowing of its whole price take.
+        """
+        instrument = self.instruments_list[number]
+        if instrument.kind == InstrumentKind.SPOT:
+            base, quote = self.currency_number[instrument.base], self._quote[number]
+            coins = usd / self.usd[instrument.base]
+            discount = 1.0 - float(discounted_value(self.discounts[base], coins)) / coins
+            owed = usd / self.usd[instrument.quote]
+            return discount + float(borrow_rates(self.loans[quote], owed)[0])
+        lots = usd / max(float(self.terms[number, t.M_USD]), 1e-300)
+        vector = np.zeros(self.full_width)
+        vector[self.first_column :] = lots * self.stress[number]
+        out = np.zeros(at.OUT_SIZE)
+        rate = self.terms[number, t.M_MR7_LONG if usd > 0 else t.M_MR7_SHORT]
+        unit = int(self.instruments[number, t.I_UNIT])
+        unit_margin(vector, abs(lots) * float(rate), 0.0, 1.0, self.unit_terms[unit], out)
+        return float(out[at.OUT_MMR]) / abs(usd)
 
     def slippage_rate(self, number: int) -> float:
         """The MR7 rate of an instrument's group: the first slippage limit of a forced order."""

@@ -42,6 +42,7 @@ def account_report(account: Account) -> dict:
         "derivMmr": deriv_mmr,
         "marginRatio": equity / needed if needed != 0.0 else None,
         "upl": upl,
+        "needed": needed,  # the denominator of marginRatio
         "acctLever": notional / equity if equity != 0.0 else None,
         "assets": [_asset_report(account, c) for c in currencies],
         "riskUnitData": units,
@@ -146,7 +147,9 @@ def multi_currency_positions(account: Account) -> list[dict]:
         leverage = float(account.leverage.get(instrument.id, tables.DEFAULT_LEVERAGE))
         mmr, imr = tier_margin(account.market, account.rules, instrument, contracts, leverage)
         row = _position_report(account.market, instrument, contracts, entry)
-        rows.append({**row, "mmr": mmr, "imr": imr, "lever": leverage})
+        # leverage has no part in the margin of an option
+        lever = 0.0 if instrument.kind == "OPTION" else leverage
+        rows.append({**row, "mmr": mmr, "imr": imr, "lever": lever})
     return rows
 
 
@@ -167,7 +170,7 @@ def multi_currency_imr(account: Account) -> float:
 
 
 def isolated_margin(portfolio: dict) -> list[dict]:
-    """Return per [[isolated]] position its margins, profit and margin ratio, USD."""
+    """Return per [[isolated]] position its margins (USD), profit (coins), margin ratio."""
     account = Account(portfolio)
     rows = []
     for position in portfolio.get("isolated", []):
@@ -179,7 +182,7 @@ def isolated_margin(portfolio: dict) -> list[dict]:
         usd = account.market.usd(instrument.settle)
         held = (float(position["margin"]) + upl) * usd
         rows.append({
-            "instId": instrument.id, "mmr": mmr, "imr": imr, "upl": upl * usd,
+            "instId": instrument.id, "mmr": mmr, "imr": imr, "upl": upl,
             "marginRatio": held / mmr if mmr > 0.0 else None,
         })
     return rows

@@ -134,7 +134,7 @@ class Unit:
         size = self.rules["extreme"][self.group]
         cells = {shock: self.cell(float(shock), "same") for shock in (size, "-" + size)}
         shock = min(cells, key=lambda s: cells[s])
-        return {"pnl": cells[shock], "spotShock": shock}
+        return {"pnl": cells[shock], "spotShock": shock, "otherPnl": max(cells.values())}
 
     # --- the other risks ----------------------------------------------------------------------
 

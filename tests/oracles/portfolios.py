@@ -12,6 +12,8 @@ from random import Random
 
 from hypothesis import strategies as st
 
+from tests.oracles.plain_tables import LINEAR_COINS
+
 # coin -> a usual USD price
 COINS = {
     "BTC": 97_000.0, "ETH": 3_300.0, "SOL": 190.0, "LTC": 102.0, "XRP": 2.9, "DOGE": 0.36,
@@ -33,6 +35,7 @@ OFFSET_MODES = {
 }
 LINEAR_LOT = {"BTC": 0.01, "ETH": 0.01, "SOL": 0.01, "XRP": 0.01, "DOGE": 0.01, "ADA": 0.01}
 OPTION_COINS = ("BTC", "ETH")
+LARGEST_CONTRACTS = 8e7  # of the venue's smallest lot, 0.01, within its limit of 2^33 lots
 # the venue's largest spot order: 2^33 lots
 LARGEST_SPOT = {**dict.fromkeys(("XRP", "ADA", "SUI", "USDC", "UST", "USDE"), 8e5),
                 "DOGE": 8e6, "LINK": 8e4, "AVAX": 8e4}
@@ -150,7 +153,8 @@ class _Maker:
             return _lots(coins / (0.01 if parts[0] == "BTC" else 0.1), 1.0)
         if parts[1] == "USD":
             return _lots(usd / (100.0 if parts[0] == "BTC" else 10.0), 1.0)
-        return _lots(coins, 1.0 if parts[1] == "USDC" else LINEAR_LOT.get(parts[0], 0.1))
+        contracts = min(coins / LINEAR_COINS[parts[0], parts[1]], LARGEST_CONTRACTS)
+        return _lots(contracts, 1.0 if parts[1] == "USDC" else LINEAR_LOT.get(parts[0], 0.1))
 
     def entry(self, name: str) -> float:
         """Return an average entry price."""

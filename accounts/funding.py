@@ -1,0 +1,107 @@
+"""Funding of perpetuals: what longs pay shorts, or the reverse, at fixed hours.
+
+The premium (mid - index) / index is sampled once a minute; at the settlement the rate is the average over the
+last interval, with the interest term of the rule set's formula, clamped and capped, as an integer of
+1e-8. Each account's payment is rounded once; what does not add up goes to the rounding account.
+
+Source: portfolio-margin.md section 11.3, golden case G9.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from accounts.events import FundingPayment, PostingKind
+from exchange.instrument import InstrumentKind
+from exchange.units import divide_rounded
+
+if TYPE_CHECKING:
+    from accounts.clearing import ClearingHouse
+    from accounts.listing import Listing
+
+E8 = 10**8
+MINUTE_NS = 60_000_000_000
+HOUR_NS = 60 * MINUTE_NS
+FUNDING, ROUNDING = int(PostingKind.FUNDING), int(PostingKind.ROUNDING)
+
+
+class Funding:
+    """Premium samples and settlements of all perpetuals of a clearing house."""
+
+    def __init__(self, house: ClearingHouse) -> None:
+        self.house = house
+        self.rules = house.rules.funding
+        self.interval_ns = round(self.rules.interval_hours * HOUR_NS)
+        self.perpetuals = [
+            listing
+            for listing in house.by_number
+            if listing.instrument.kind == InstrumentKind.PERPETUAL
+        ]
+        window = max(1, self.interval_ns // MINUTE_NS)
+        self.premiums_e8: dict[int, deque[int]] = {
+            listing.number: deque(maxlen=window) for listing in self.perpetuals
+        }
+
+    def sample(self) -> None:
+        """Take each book's premium over the index; call once a minute. O(perpetuals)."""
+        for listing in self.perpetuals:
+            book = listing.engine.book
+            bid, ask = book.bids.best, book.asks.best
+            index_ticks = self._index_ticks(listing)
+            if bid is None or ask is None or index_ticks <= 0:
+                continue
+            difference = bid.price_ticks + ask.price_ticks - 2 * index_ticks
+            self.premiums_e8[listing.number].append(
+                divide_rounded(difference * E8, 2 * index_ticks)
+            )
+
+    def _index_ticks(self, listing: Listing) -> int:
+        market, instrument = self.house.market, listing.instrument
+        pair = market.index_e8.get(instrument.family)
+        if pair is None:
+            usd = market.usd_index_e8
+            pair = divide_rounded(usd[instrument.base] * E8, usd[instrument.quote])
+        return round(pair / (instrument.tick * E8))
+
+    def rate_e8(self, listing: Listing) -> int:
+        """The rate that a settlement now would have, in 1e-8. Source: 11.3."""
+        samples = self.premiums_e8[listing.number]
+        rules = self.rules
+        average = divide_rounded(sum(samples), len(samples)) if samples else 0
+        if rules.formula == "with_rate":
+            clamp = round(rules.clamp * E8)
+            interest = round(rules.interest * E8)
+            average += min(clamp, max(-clamp, interest - average))
+        cap = round(rules.cap * E8)
+        return min(cap, max(-cap, average))
+
+    def settle(self, now_ns: int) -> None:
+        """Let every perpetual's holders pay each other. O(accounts)."""
+        for listing in self.perpetuals:
+            self._settle(now_ns, listing, self.rate_e8(listing))
+
+    def _settle(self, now_ns: int, listing: Listing, rate_e8: int) -> None:
+        house, instrument = self.house, listing.instrument
+        mark = int(house.market.mark_ticks[listing.number])
+        ledger = house.ledger
+        clearing = ledger.open("funding", instrument.settle)
+        long_lots, paid, total = 0, 0, 0
+        for account in house.accounts:
+            position = account.positions.get(listing.number)
+            if position is None or position.lots == 0:
+                continue
+            long_lots += max(0, position.lots)
+            payment = divide_rounded(instrument.value_atoms(mark, position.lots) * rate_e8, E8)
+            if payment == 0:
+                continue
+            total += payment
+            paid += max(0, payment)
+            ledger.post(now_ns, FUNDING, position.settle.cash, clearing, payment, listing.number)
+            house.book_cash(now_ns, position.settle)
+        # half an atom per holder at most is left on the way; it is nobody's
+        rounding = ledger.open("rounding", instrument.settle)
+        ledger.post(now_ns, ROUNDING, clearing, rounding, total, listing.number)
+        house.emit(
+            FundingPayment(now_ns, instrument.instrument_id, rate_e8, mark, long_lots, paid)
+        )

@@ -1,0 +1,230 @@
+"""What a scenario file says: TOML read into frozen models, unknown fields refused by name.
+
+`load_scenario("black-thursday")` reads a shipped scenario, `load_scenario("my.toml")` a file; `overrides` are
+the `key=value` of `--set`, whose keys follow the tables (`market.start`, `agents.2.latency_ms`) and whose
+values are TOML values or plain text.
+
+Source: design.md section 8.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from agents.outside import OutsideParameters
+from agents.registry import AGENT_KINDS
+from exchange.instrument import parse_instrument
+from scenarios.bar_file import parse_time_ns
+from scenarios.errors import UserError, show
+from scenarios.path_kinds import PathParameters
+from scenarios.scenario_errors import as_scenario_error
+from scenarios.validation_errors import not_allowed
+
+LIBRARY = "scenarios.library"
+LARGEST_FILE = 4 << 20
+Positive = Annotated[float, Field(gt=0.0, le=1e15)]
+
+
+class Model(BaseModel):
+    """What all tables share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _time(value: object) -> int:
+    """A UTC time as unix ns."""
+    text = value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else value
+    if isinstance(text, str):
+        try:
+            return parse_time_ns(text)
+        except (ValueError, OverflowError):
+            pass
+    raise not_allowed(value, "a UTC time as in 2020-03-12T10:30:00Z")
+
+
+def _path(value: object) -> object:
+    """A file's name alone means its bars by the simple rule."""
+    return {"kind": "bars", "file": value} if isinstance(value, str) else value
+
+
+Time = Annotated[int, BeforeValidator(_time)]
+ScenarioPath = Annotated[PathParameters, BeforeValidator(_path)]
+AnyAgent: Any = Union[tuple(AGENT_KINDS.values())]  # noqa: UP007  (a union made of a table)
+
+
+class MarketTable(Model):
+    """Prices, instruments and the world outside."""
+
+    path: ScenarioPath
+    start: Time
+    end: Time
+    instruments: Annotated[tuple[str, ...], Field(min_length=1, max_length=500)]
+    mark_interval_s: Annotated[float, Field(ge=0.1, le=3600.0)] = 1.0
+    depth_usd_per_bp: Positive | dict[str, Positive] = 1_000_000.0
+    own_index_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    outside: OutsideParameters = Field(default_factory=OutsideParameters)
+    implied_vol: Annotated[float, Field(gt=0.0, le=10.0)] = 0.7
+    currencies: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> MarketTable:
+        if self.end <= self.start:
+            raise not_allowed("end", "after start")
+        seen: set[str] = set()
+        for name in self.instruments:
+            if name in seen:
+                raise not_allowed(name, "named once in instruments")
+            seen.add(name)
+            try:
+                parse_instrument(name)
+            except ValueError as error:
+                raise not_allowed(name, f"an instrument ({error})") from None
+        return self
+
+    def depth(self, instrument_id: str) -> float:
+        """Usual depth within one basis point and side, USD."""
+        if isinstance(self.depth_usd_per_bp, dict):
+            return self.depth_usd_per_bp.get(instrument_id, 1_000_000.0)
+        return self.depth_usd_per_bp
+
+
+class VenueTable(Model):
+    """Money of the venue itself, USD."""
+
+    insurance_fund_usd: Annotated[float, Field(ge=0.0, le=1e12)] = 5_000_000.0
+    insurance_fund_by_pool_usd: dict[str, Annotated[float, Field(ge=0.0, le=1e12)]] = Field(
+        default_factory=dict
+    )
+    lending_pool_usd: Annotated[float, Field(ge=0.0, le=1e13)] = 1e9
+    forced_liquidation: bool = True
+    funding: bool = True
+    interest: bool = True
+
+
+class RecordingTable(Model):
+    """What is kept of a run, and how often markets and accounts are looked at."""
+
+    tables: Literal["all", "summary"] = "all"
+    market_sample_s: Annotated[float, Field(ge=0.1, le=86_400.0)] = 10.0
+    account_sample_s: Annotated[float, Field(ge=1.0, le=86_400.0)] = 300.0
+
+
+class Scenario(Model):
+    """One experiment: a market, its traders, the rules, and what to record."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,60}$")]
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    description: str = ""
+    rules: str = "okx-2025"
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
+    market: MarketTable
+    venue: VenueTable = Field(default_factory=VenueTable)
+    recording: RecordingTable = Field(default_factory=RecordingTable)
+    agents: Annotated[tuple[Annotated[AnyAgent, Discriminator("kind")], ...], Field(min_length=1)]
+
+
+def shipped_scenarios() -> list[str]:
+    """Names of the scenarios that come with selloff, sorted."""
+    return sorted(
+        entry.name.removesuffix(".toml")
+        for entry in resources.files(LIBRARY).iterdir()
+        if entry.name.endswith(".toml")
+    )
+
+
+def load_scenario(
+    name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()
+) -> tuple[Scenario, dict[str, Any], Path]:
+    """(scenario, its tables with the overrides laid in, folder where its file names start).
+
+    Raises UserError: no such scenario or file, no TOML, a field that is wrong.
+    """
+    text, folder = _read(str(name_or_path))
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{name_or_path}: is no TOML: {error}") from None
+    pairs = overrides.items() if isinstance(overrides, Mapping) else map(_pair, overrides)
+    for key, value in pairs:
+        _lay_in(tables, key, value)
+        if key == "market.path" and isinstance(value, str) and Path(value).is_file():
+            # what the command line names is found from where the command runs
+            tables["market"]["path"] = str(Path(value).resolve())
+    return parse_scenario(tables), tables, folder
+
+
+def parse_scenario(tables: Mapping[str, Any]) -> Scenario:
+    """A scenario from its tables. Raises UserError naming the field, the value and what is allowed."""
+    try:
+        return Scenario.model_validate(tables)
+    except ValidationError as error:
+        raise as_scenario_error(error, Scenario) from None
+
+
+def _read(name: str) -> tuple[str, Path]:
+    if name in shipped_scenarios():
+        text = (resources.files(LIBRARY) / f"{name}.toml").read_text(encoding="utf-8")
+        return text, Path()
+    path = Path(name)
+    if not path.suffix and not path.exists():
+        raise UserError(
+            f"scenario: {show(name)} is neither a file nor one of {', '.join(shipped_scenarios())}"
+        )
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise UserError(f"{name}: larger than {LARGEST_FILE} bytes; a scenario is a small TOML")
+        return path.read_text(encoding="utf-8"), path.parent
+    except UnicodeDecodeError:
+        raise UserError(f"{name}: is not UTF-8 text; a scenario is TOML") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{name}: cannot be read: {reason}") from None
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    """`key=value` of the command line; the value as TOML, else as text."""
+    key, separator, value = text.partition("=")
+    key = key.strip()
+    if not separator or not key:
+        raise UserError(f"--set: {show(text)} is not key=value")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value.strip()
+
+
+def _lay_in(tables: dict[str, Any], key: str, value: Any) -> None:
+    """Put `value` at a dotted key; numbers index lists."""
+    here: Any = tables
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        last = depth == len(parts) - 1
+        name = ".".join(parts[: depth + 1])
+        if isinstance(here, list):
+            if not part.isdigit() or int(part) >= len(here):
+                raise UserError(f"--set {name}: not one of 0..{len(here) - 1}")
+            step: Any = int(part)
+        elif isinstance(here, dict):
+            step = part
+            if not last and part not in here:
+                here[part] = {}
+        else:
+            raise UserError(f"--set {name}: {'.'.join(parts[:depth])} is no table")
+        if last:
+            here[step] = value
+        else:
+            here = here[step]

@@ -1,0 +1,118 @@
+"""Running a scenario from its file to its results: what `selloff run` and a sweep's task call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agents.parameters import AgentParameters
+from risk.rules import RulesError, load_rules
+from scenarios.config import Scenario, load_scenario
+from scenarios.errors import UserError
+from scenarios.paths import PricePath, build_path
+from scenarios.recorder import Recorder
+from scenarios.run_directory import RunDirectory, run_name
+from scenarios.sampling import Window
+from scenarios.simulation import Simulation
+from scenarios.streams import Streams
+
+RUNS = Path("runs")
+
+
+def scenario_path(scenario: Scenario, seed: int, folder: Path) -> PricePath:
+    """The scenario's price path at its mark interval."""
+    market = scenario.market
+    step = round(market.mark_interval_s * 1e9)
+    return build_path(
+        market.path, Window(market.start, market.end, step), Streams(seed), directory=folder
+    )
+
+
+def run_scenario(
+    scenario: str | Path,
+    seed: int | None = None,
+    overrides: Iterable[str] | Mapping[str, Any] = (),
+    out: Path | str | None = None,
+    *,
+    on_progress: Callable[[int, int, int], None] | None = None,
+    on_start: Callable[[Simulation], None] | None = None,
+    extra_agents: tuple[tuple[str, AgentParameters], ...] = (),
+    keep: bool = True,
+) -> dict[str, Any]:
+    """Run a scenario and return its summary; `summary["folder"]` says where the results are.
+
+    out: results folder, by default `runs/<scenario>-<seed>-<config hash>`; `keep=False` writes none.
+    on_progress(now_ns, start_ns, end_ns) after each mark; on_start gets the simulation before it runs.
+    Raises UserError for anything wrong in the scenario.
+
+    >>> run_scenario("calm-day", overrides=["market.end=2025-06-02T00:00:10Z"], keep=False)["fills"] >= 0
+    True
+    """
+    started = time.perf_counter()
+    loaded, tables, folder = load_scenario(scenario, overrides)
+    seed = loaded.seed if seed is None else seed
+    try:
+        rules = load_rules(loaded.rules)
+    except RulesError as error:
+        raise UserError(f"rules: {error}") from None
+    path = scenario_path(loaded, seed, folder)
+    place = None
+    if keep:
+        place = Path(out) if out is not None else RUNS / run_name(loaded.name, seed, tables)
+    return _play(
+        loaded, tables, path, rules, seed, place, started, on_progress, on_start, extra_agents
+    )
+
+
+def _play(
+    loaded: Scenario,
+    tables: dict[str, Any],
+    path: PricePath,
+    rules: Any,
+    seed: int,
+    place: Path | None,
+    started: float,
+    on_progress: Callable[[int, int, int], None] | None,
+    on_start: Callable[[Simulation], None] | None,
+    extra_agents: tuple[tuple[str, AgentParameters], ...],
+) -> dict[str, Any]:
+    from exchange.instrument import parse_instrument
+
+    instruments = [parse_instrument(name) for name in loaded.market.instruments]
+    directory = None
+    if place is not None:
+        directory = RunDirectory.open(
+            place, scenario=loaded.name, seed=seed, config=tables, instruments=instruments,
+            account_names=[], paths={s.series: s.file or s.kind for s in path.sources},
+        )
+        for note in (*path.notes, *path.index_notes({i.base for i in instruments})):
+            directory.warn(note)
+    recorder = Recorder(place, instruments, record=loaded.recording.tables)
+    simulation = Simulation(loaded, path, rules, seed, recorder, extra_agents=extra_agents)
+    if directory is not None:
+        directory.manifest["accounts"] = [account.name for account in simulation.house.accounts]
+    if on_start is not None:
+        on_start(simulation)
+    progress = None
+    if on_progress is not None:
+        def progress(now_ns: int) -> None:
+            on_progress(now_ns, path.start_ns, path.end_ns)
+
+    simulation.run(progress)
+    event_hash = recorder.close()
+    summary = {
+        "scenario": loaded.name,
+        "seed": seed,
+        "event_hash": event_hash,
+        "simulated_seconds": (path.end_ns - path.start_ns) / 1e9,
+        "wall_seconds": round(time.perf_counter() - started, 3),
+        "accounts": len(simulation.house.accounts),
+        **recorder.summary.figures(),
+        "conservation_error_atoms": simulation.house.ledger.conservation_error(),
+    }
+    if directory is not None:
+        directory.finish(summary, event_hash, recorder.rows)
+        summary["folder"] = str(place)
+    return summary

@@ -1,0 +1,421 @@
+"""The simulation: one clock, one clearing house, a path outside, and the traders.
+
+At equal times prices come first, then the venue's own clocks (funding, interest, risk control), then traders and
+their messages. One mark: path -> index -> marks -> stress table -> risk control -> recorder.
+
+Source: design.md sections 2 and 4; ecology.md section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp, log
+from typing import Any
+
+import numpy as np
+import simpy
+from simpy.events import URGENT
+
+from accounts.clearing import ClearingHouse
+from accounts.events import AccountSnapshot, LiquidationStage, RiskAction
+from accounts.funding import HOUR_NS, MINUTE_NS, Funding
+from accounts.insurance import InsuranceFunds
+from accounts.interest import charge_interest
+from accounts.risk_control import RiskControl
+from agents.base import Agent, AgentContext, AgentEvent
+from agents.draws import Draws
+from agents.outside import OutsideMarket
+from agents.parameters import AgentParameters
+from agents.setup import AccountPlan, MarketSetup, Setup
+from exchange.events import Fill, OrderAccepted, OrderAmended, OrderCancelled, OrderRejected
+from exchange.instrument import Instrument, InstrumentKind, parse_instrument
+from exchange.order import OrderRequest, Side
+from risk import order_tables as t
+from risk.rules import RuleSet
+from scenarios.config import Scenario
+from scenarios.market_sample import sample_market
+from scenarios.opening import fund_venue, open_account, open_counterparty
+from scenarios.paths import PricePath
+from scenarios.sampling import FloatArray
+from scenarios.streams import Streams
+from scenarios.venue import VenueConnection, VenueMarket
+
+E8 = 10**8
+SECOND_NS = 10**9
+_ORDER_EVENTS = frozenset((OrderAccepted, OrderAmended, OrderCancelled, OrderRejected))
+_OFF_BOOK = (LiquidationStage.TAKE_OVER, LiquidationStage.DELEVERAGING)
+ONE_PERCENT_UNITS = 100.0  # depth within 1 % in units of depth per basis point
+
+
+class Simulation:
+    """One run. `emit` gets every event; `run` plays the path to its end.
+
+    extra_agents: (name, parameters) beside those of the scenario: a user's own traders.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        path: PricePath,
+        rules: RuleSet,
+        seed: int,
+        emit: Callable[[Any], None],
+        *,
+        extra_agents: tuple[tuple[str, AgentParameters], ...] = (),
+    ) -> None:
+        self.scenario = scenario
+        self.path = path
+        self.streams = Streams(seed)
+        self.env = simpy.Environment(initial_time=path.start_ns)
+        self._record = emit
+        self.instruments = [parse_instrument(name) for name in scenario.market.instruments]
+        self.house = ClearingHouse(
+            self.instruments,
+            rules,
+            self._emit,
+            currencies=scenario.market.currencies,
+            listed_ns=path.start_ns - 24 * HOUR_NS,
+        )
+        self.funding = Funding(self.house)
+        self.funds = InsuranceFunds(self.house)
+        self.risk = RiskControl(
+            self.house, self.funds, forced_flow=scenario.venue.forced_liquidation
+        )
+        self.connections: dict[int, VenueConnection] = {}
+        self.agents: list[Agent] = []
+        self._open_market()
+        self._open_accounts(extra_agents)
+        self._next_sample_ns = self._next_snapshot_ns = path.start_ns
+        self.sample()
+
+    # --- before the first second -------------------------------------------------------------
+
+    def _open_market(self) -> None:
+        """First prices, the outside world of each coin, the pools and funds."""
+        table, path, house = self.scenario.market, self.path, self.house
+        bases: dict[str, list[str]] = {}
+        for instrument in self.instruments:
+            bases.setdefault(instrument.base, []).append(instrument.instrument_id)
+        self._log_paths = {base: path.pair_index(base, self._outside_quote(base)) for base in bases}
+        self.outside = {
+            base: OutsideMarket(table.outside, log(self._log_paths[base][0]), names)
+            for base, names in bases.items()
+        }
+        self._log_paths = {base: _logs(prices) for base, prices in self._log_paths.items()}
+        self._usd_paths = {
+            currency: path.usd_index(currency).tolist()
+            for currency in house.market.currencies
+            if currency != "USD" and currency not in bases and self._has_usd(currency)
+        }
+        self._publish(0)
+        now = int(self.env.now)
+        fund_venue(now, house, self.scenario.venue)
+        for listing in house.by_number:
+            pool = self.funds.pool(listing).name.removeprefix("fund/")
+            usd = self.scenario.venue.insurance_fund_by_pool_usd.get(
+                pool, self.scenario.venue.insurance_fund_usd
+            )
+            settle = listing.instrument.settle
+            number = house.market.currency_number[settle]
+            atoms = int(usd / house.market.usd[settle] / house.market.scales[number])
+            if atoms > 0 and not any(
+                house.ledger.balances[balance.cash]
+                for balance in self.funds.pool(listing).balances.values()
+            ):
+                self.funds.contribute(now, listing, atoms)
+        self.markets = {
+            listing.instrument.instrument_id: VenueMarket(
+                self,
+                listing,
+                self.outside[listing.instrument.base],
+                self._first_price(listing.number),
+                table.depth(listing.instrument.instrument_id),
+            )
+            for listing in house.by_number
+        }
+
+    def _has_usd(self, currency: str) -> bool:
+        series = self.path.series
+        return f"{currency}-USD" in series or f"{currency}-USDT" in series
+
+    def _outside_quote(self, base: str) -> str:
+        """The quote in which the outside price of a coin is followed: USDT where there is one."""
+        return "USDT" if base not in ("USDT",) else "USD"
+
+    def _first_price(self, number: int) -> float:
+        market = self.house.market
+        return float(market.terms[number, t.M_REFERENCE]) * float(self.instruments[number].tick)
+
+    def _open_accounts(self, extra: tuple[tuple[str, AgentParameters], ...]) -> None:
+        """Draw the plans of all agents, open their accounts, build and start them."""
+        setup = self._setup()
+        entries: list[tuple[str, AgentParameters]] = []
+        counts: dict[str, int] = {}
+        for parameters in self.scenario.agents:
+            number = counts.get(parameters.kind, 0)
+            counts[parameters.kind] = number + 1
+            suffix = f".{number}" if number else ""
+            entries.append((f"{parameters.kind}{suffix}", parameters))
+        planned: list[tuple[str, int, AgentParameters, list[AccountPlan], Any]] = []
+        for name, parameters in (*entries, *extra):
+            for index in range(parameters.count):
+                rng = self.streams.generator(f"agents/{name}/{index}")
+                plans = parameters.account_plans(setup, Draws(rng))
+                planned.append((f"{name}/{index}", index, parameters, plans, rng))
+        now = int(self.env.now)
+        everyone = [plan for *_, plans, _ in planned for plan in plans]
+        self.counterparty = open_counterparty(now, self.house, everyone)
+        for name, index, parameters, plans, rng in planned:
+            self._build(now, name, index, parameters, plans, rng, setup)
+        for agent in self.agents:
+            agent.start()
+        self.house.flush()
+
+    def _build(
+        self,
+        now: int,
+        name: str,
+        index: int,
+        parameters: AgentParameters,
+        plans: list[AccountPlan],
+        rng: Any,
+        setup: Setup,
+    ) -> None:
+        venues = []
+        latency = round(parameters.latency_ms * 1e6)
+        for number, plan in enumerate(plans):
+            own = name if len(plans) == 1 else f"{name}/{number}"
+            account = open_account(now, self.house, own, plan, self.counterparty)
+            venue = VenueConnection(
+                self, account, latency, hedged_outside=parameters.hedged_outside
+            )
+            self.connections[account.number] = venue
+            venues.append(venue)
+        agent = parameters.build(AgentContext(name, self.env, tuple(venues), rng, setup, index))
+        for venue in venues:
+            venue.agent = agent
+        self.agents.append(agent)
+
+    def _setup(self) -> Setup:
+        market = self.house.market
+        markets = {
+            name: MarketSetup(
+                view.instrument,
+                self._first_price(number),
+                view.lots_per_bp,
+                market.usd[
+                    view.instrument.base
+                    if view.instrument.kind == InstrumentKind.OPTION
+                    else view.instrument.quote
+                ],
+            )
+            for number, (name, view) in enumerate(self.markets.items())
+        }
+
+        def maintenance_rate(instrument_id: str, notional_usd: float) -> float:
+            number = self.house.listings[instrument_id].number
+            return market.lone_maintenance_rate(number, max(1.0, abs(notional_usd)))
+
+        return Setup(markets, dict(market.usd), maintenance_rate)
+
+    # --- the clock ---------------------------------------------------------------------------
+
+    def run(self, on_progress: Callable[[int], None] | None = None) -> None:
+        """Play the whole path. `on_progress` is called with the time after each mark."""
+        interval = round(self.scenario.market.mark_interval_s * SECOND_NS)
+        self._on_progress = on_progress
+        self._tick(self.path.start_ns + interval, interval)
+        self.env.run(until=self.path.end_ns)
+        self.house.flush()
+
+    def _tick(self, at_ns: int, interval: int) -> None:
+        """Schedule the next mark ahead of all other events of its moment."""
+        event = self.env.event()
+        event._ok, event._value = True, None
+        event.callbacks.append(lambda _: self._mark(at_ns, interval))
+        self.env.schedule(event, URGENT, at_ns - int(self.env.now))
+
+    def _mark(self, now_ns: int, interval: int) -> None:
+        self._tick(now_ns + interval, interval)
+        self._publish(self.path.row_at(now_ns))
+        if now_ns % MINUTE_NS < interval:
+            self.funding.sample()
+        if self.scenario.venue.funding and now_ns % self.funding.interval_ns < interval:
+            self.funding.settle(now_ns)
+        if self.scenario.venue.interest and now_ns % HOUR_NS < interval:
+            charge_interest(now_ns, self.house)
+        self.risk.check(now_ns)
+        self.house.flush()
+        self.sample()
+        if self._on_progress is not None:
+            self._on_progress(now_ns)
+
+    def _publish(self, row: int) -> None:
+        """Move the outside world to sample `row` of the path and publish index and marks."""
+        usd: dict[str, int] = {
+            currency: max(1, round(prices[row] * E8)) for currency, prices in self._usd_paths.items()
+        }
+        for currency in self.house.market.currencies:
+            if currency != "USD":
+                usd.setdefault(currency, E8)
+        index: dict[str, int] = {}
+        for base, outside in self.outside.items():
+            if row or self.house.market.version:
+                outside.on_second(self._log_paths[base][row], self._depth_ratios(outside))
+            quote = self._outside_quote(base)
+            price = round(exp(self._index_log(base, quote, outside)) * E8)
+            index[f"{base}-{quote}"] = max(1, price)
+            usd[base] = max(1, round(price * usd.get(quote, E8) / E8))
+        self._index_e8, self._usd_e8 = index, usd
+        marks = self.house.publish(int(self.env.now), usd, index, implied_vol=self._vols())
+        self._record(marks)
+
+    def _index_log(self, base: str, quote: str, outside: OutsideMarket) -> float:
+        """The index: the outside price, and the venue's own spot book by its share."""
+        share = self.scenario.market.own_index_share
+        listing = self.house.listings.get(f"{base}-{quote}")
+        if listing is None or share == 0.0:
+            return outside.log_price
+        bid, ask = listing.engine.book.best_bid(), listing.engine.book.best_ask()
+        if bid is None or ask is None:
+            return outside.log_price
+        mid = log(0.5 * (bid + ask) * float(listing.instrument.tick))
+        return (1.0 - share) * outside.log_price + share * mid
+
+    def _depth_ratios(self, outside: OutsideMarket) -> dict[str, float] | None:
+        """Depth within 1 % of each book over the usual one."""
+        if not self.house.market.version or not hasattr(self, "markets"):
+            return None
+        ratios = {}
+        for name in outside.memories:
+            view = self.markets[name]
+            bid, ask = view.best_bid_ticks(), view.best_ask_ticks()
+            if bid is None or ask is None:
+                ratios[name] = 0.01
+                continue
+            bids = view.volume_within(Side.BUY, int(bid * 0.99))
+            asks = view.volume_within(Side.SELL, int(ask * 1.01))
+            ratios[name] = (bids + asks) / (2.0 * ONE_PERCENT_UNITS * view.lots_per_bp)
+        return ratios
+
+    def _vols(self) -> dict[str, float] | None:
+        options = [i for i in self.instruments if i.kind == InstrumentKind.OPTION]
+        return {i.instrument_id: self.implied_vol(i) for i in options} if options else None
+
+    def implied_vol(self, instrument: Instrument) -> float:
+        """Annual implied volatility of an option's mark: flat, from the scenario."""
+        return self.scenario.market.implied_vol
+
+    def index_price(self, base: str, quote: str) -> float:
+        """Index of a pair in its quote currency."""
+        pair = self._index_e8.get(f"{base}-{quote}")
+        if pair is not None:
+            return pair / E8
+        return self._usd_e8[base] / self._usd_e8.get(quote, E8)
+
+    def quote_ratio(self, instrument: Instrument) -> float:
+        """Price of the instrument's quote in the quote of the outside price."""
+        usd = self.house.market.usd
+        return usd[instrument.quote] / usd[self._outside_quote(instrument.base)]
+
+    # --- messages ----------------------------------------------------------------------------
+
+    def submit(self, venue: VenueConnection, request: OrderRequest) -> list[Any]:
+        """An order has arrived."""
+        events = self.house.submit(int(self.env.now), venue.owner, request)
+        taken = 0
+        for event in events:
+            if type(event) is Fill:
+                taken += event.size_lots
+        if taken and not venue.hedged_outside:
+            view = self.markets[request.instrument_id]
+            memory = self.outside[view.instrument.base].memories[request.instrument_id]
+            memory.on_taker_fill(int(request.side), taken / view.lots_per_bp, False)
+        return events
+
+    def cancel(self, venue: VenueConnection, order_id: int) -> None:
+        """A cancellation has arrived."""
+        self.house.cancel(int(self.env.now), venue.owner, order_id)
+
+    def amend(
+        self, venue: VenueConnection, order_id: int, size: int | None, price: int | None
+    ) -> None:
+        """A change has arrived."""
+        self.house.amend(int(self.env.now), venue.owner, order_id, size, price)
+
+    def _emit(self, event: Any) -> None:
+        """Every event of the clearing house: to the recorder, and to the traders concerned."""
+        self._record(event)
+        kind = type(event)
+        if kind is Fill:
+            maker, taker = event.maker.owner, event.taker.owner
+            self._report(maker, event)
+            if taker != maker:
+                self._report(taker, event)
+        elif kind in _ORDER_EVENTS:
+            self._report(event.owner if kind is OrderRejected else event.order.owner, event)
+        elif kind is RiskAction and event.filled_lots:
+            self._remember_forced(event)
+
+    def _report(self, owner: int, event: AgentEvent) -> None:
+        venue = self.connections.get(owner)
+        if venue is not None:
+            venue.report_later([event])
+
+    def _remember_forced(self, action: RiskAction) -> None:
+        """Forced flow moves the outside price like other flow, but linearly in its size."""
+        view = self.markets[action.instrument_id]
+        if action.stage in _OFF_BOOK:
+            return
+        memory = self.outside[view.instrument.base].memories[action.instrument_id]
+        memory.on_taker_fill(action.side, action.filled_lots / view.lots_per_bp, True)
+
+    # --- looking -----------------------------------------------------------------------------
+
+    def sample(self) -> None:
+        """Record the look of markets and accounts where their time has come."""
+        now, recording = int(self.env.now), self.scenario.recording
+        if now >= self._next_sample_ns:
+            self._next_sample_ns = now + round(recording.market_sample_s * SECOND_NS)
+            for listing in self.house.by_number:
+                instrument = listing.instrument
+                self._record(
+                    sample_market(
+                        now,
+                        listing.number,
+                        listing.engine.book,
+                        index_e8=round(self.index_price(instrument.base, instrument.quote) * E8),
+                        mark_ticks=int(self.house.market.mark_ticks[listing.number]),
+                        last_ticks=listing.last_ticks,
+                        open_interest_lots=self._open_interest(listing.number),
+                    )
+                )
+        if now >= self._next_snapshot_ns:
+            self._next_snapshot_ns = now + round(recording.account_sample_s * SECOND_NS)
+            self._snapshot(now)
+
+    def _open_interest(self, number: int) -> int:
+        table = self.house.exposures.positions[: self.house.exposures.used["positions"]]
+        lots = table[table[:, t.P_INSTRUMENT] == number, t.P_LOTS]
+        return int(lots[lots > 0].sum())
+
+    def _snapshot(self, now: int) -> None:
+        rows = self.house.exposures.all_figures().tolist()
+        for account, row in zip(self.house.accounts, rows, strict=True):
+            self._record(
+                AccountSnapshot(
+                    now,
+                    account.number,
+                    account.state,
+                    row[t.T_EQUITY],
+                    row[t.T_ADJUSTED],
+                    row[t.T_MMR],
+                    row[t.T_IMR],
+                    row[t.T_RATIO],
+                )
+            )
+
+
+def _logs(prices: FloatArray) -> list[float]:
+    logs: list[float] = np.log(prices).tolist()
+    return logs
