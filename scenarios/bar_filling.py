@@ -65,9 +65,19 @@ def fill_in_thirds(
     knots = first_samples[bars] - first_samples[0] + samples
     length = int(first_samples[-1] - first_samples[0] + counts[-1])
     path = np.exp(np.interp(np.arange(length), knots, np.log(values)))
-    hold_gaps(path, first_samples, counts)
+    # exp(log(x)) may miss x by a bit: no sample may leave its bar, and the knots are exact.
+    path = np.clip(path, *bounds_of_samples(first_samples, counts, prices))
     path[knots] = values
+    hold_gaps(path, first_samples, counts)
     return knots, path
+
+
+def bounds_of_samples(
+    first_samples: NDArray[np.int64], counts: NDArray[np.int64], prices: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Low and high of the last bar that began at or before each sample, float64 (samples,)."""
+    lengths = np.append(np.diff(first_samples), counts[-1])
+    return np.repeat(prices[:, LOW], lengths), np.repeat(prices[:, HIGH], lengths)
 
 
 def hold_gaps(
@@ -153,14 +163,17 @@ def _variance_weights(
     return weights
 
 
-def _exact(log_path: FloatArray, prices: tuple[float, float, float, float]) -> FloatArray:
-    """Prices of `log_path`, with the bar's prices put where rounding in exp and log left a gap."""
+def _exact(log_path: FloatArray, prices: tuple[float, float, float, float]) -> FloatArray | None:
+    """Prices of `log_path`, with the bar's prices put where rounding in exp and log left a gap.
+
+    None where the bar is so narrow that its prices share a logarithm and take each other's place.
+    """
     first, high, low, last = prices
     top, bottom = int(np.argmax(log_path)), int(np.argmin(log_path))
     path = np.clip(np.exp(log_path), low, high)
     path[top], path[bottom] = high, low
     path[0], path[-1] = first, last
-    return path
+    return path if path.max() == high and path.min() == low else None
 
 
 assert (OPEN, HIGH, LOW, CLOSE) == (0, 1, 2, 3), "the rows of prices are unpacked in this order"

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.bar_file import SECOND_NS, BarFile, format_time, parse_time_ns, read_bar_file
-from scenarios.bar_filling import bridge_bar, fill_in_thirds, hold_gaps, lay_noise
+from scenarios.bar_filling import (
+    bounds_of_samples,
+    bridge_bar,
+    fill_in_thirds,
+    hold_gaps,
+    lay_noise,
+)
 from scenarios.bars import CLOSE, HIGH, LOW, BarOptions, BarWindow, bars_in_window, coverage, covers
 from scenarios.errors import UserError
 from scenarios.path_kinds import (
@@ -66,10 +72,7 @@ def simple_bars(parameters: BarPath, request: PathRequest) -> Sampled:
         prices = bar_window.prices[placed.bars]
         knots, path = fill_in_thirds(placed.first, placed.counts, prices)
         if parameters.noise_annual_volatility:
-            bar_of_sample = (
-                np.searchsorted(placed.first - placed.first[0], np.arange(len(path)), "right") - 1
-            )
-            bounds = (prices[bar_of_sample, LOW], prices[bar_of_sample, HIGH])
+            bounds = bounds_of_samples(placed.first, placed.counts, prices)
             noise = request.streams.within(bar_window.series).generator("noise")
             volatility = parameters.noise_annual_volatility
             path = lay_noise(path, knots, bounds, volatility, window.step_s, noise)
@@ -210,6 +213,8 @@ def _scale(bars: BarWindow, size: float) -> BarWindow:
     """All log prices times `size`, counted from the first bar's open; a negative size turns highs
     to lows.
     """
+    if size == 1.0:
+        return bars
     origin = bars.prices[0, 0]
     prices = origin * (bars.prices / origin) ** size
     if size < 0:

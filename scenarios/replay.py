@@ -11,7 +11,6 @@ Source: data README, section "Others" (replay).
 
 from __future__ import annotations
 
-import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -66,14 +65,16 @@ class DepthBook:
             return None
         return (*self.bids.peekitem(-1), *self.asks.peekitem(0))
 
-    def depth_within(self, bps: float) -> tuple[int, int]:
+    def depth_within(self, bps: int) -> tuple[int, int]:
         """Sizes of bids and asks within `bps` of the mid price; both sides must exist.
         O(levels).
         """
         quote = self.best()
         assert quote is not None, "depth of a book with an empty side"
-        mid = (quote[0] + quote[2]) / 2
-        lowest, highest = math.ceil(mid * (1 - bps / 1e4)), math.floor(mid * (1 + bps / 1e4))
+        # In integers: a level exactly at the limit counts.
+        both = quote[0] + quote[2]
+        lowest = -(-both * (10_000 - bps) // 20_000)
+        highest = both * (10_000 + bps) // 20_000
         return (
             sum(self.bids[price] for price in self.bids.irange(minimum=lowest)),
             sum(self.asks[price] for price in self.asks.irange(maximum=highest)),
