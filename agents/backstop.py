@@ -16,7 +16,7 @@ from annotated_types import Interval, Len, Unit, doc
 from agents.base import Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.ladder import Ladder
-from agents.parameters import AgentParameters
+from agents.parameters import AgentParameters, require_rising
 from agents.setup import AccountPlan, Setup, money, usd_per_lot
 from exchange.order import Side
 
@@ -55,6 +55,7 @@ class BackstopParameters(AgentParameters):
     def __post_init__(self) -> None:
         if not self.calm < self.stress:
             raise ValueError("calm < stress must hold")
+        require_rising("discounts_bp", self.discounts_bp)
 
     def account_plans(self, setup: Setup, draws: Draws) -> list[AccountPlan]:
         settle = setup.markets[self.instrument_id].instrument.settle

@@ -17,7 +17,7 @@ from annotated_types import Interval, Len, Unit, doc
 from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, MarketView
 from agents.draws import Draws
 from agents.ladder import Ladder
-from agents.parameters import AgentParameters
+from agents.parameters import AgentParameters, require_rising
 from agents.setup import AccountPlan, Setup, trading_balances
 from exchange.events import Fill
 from exchange.order import Side
@@ -118,6 +118,9 @@ class MarketMakerParameters(AgentParameters):
         doc("starting money of one maker; ample, so that the venue never liquidates a maker"),
     ] = 400.0
 
+    def __post_init__(self) -> None:
+        require_rising("offsets_bp", self.offsets_bp)
+
     def account_plans(self, setup: Setup, draws: Draws) -> list[AccountPlan]:
         usd = self.capital * setup.depth_unit_usd(self.instrument_id)
         return [trading_balances(setup, self.instrument_id, usd, self.account_mode)]
@@ -215,17 +218,20 @@ class MarketMaker(Agent):
         tolerances = [tolerance * fair for tolerance in self._tolerances]
         if self.inventory > self.inventory_limit:
             self.ladder.withdraw(Side.BUY)
+            own_bid = 0
         else:
             top = ask - 1 if ask is not None else 1 << 60
             prices = [
                 min(int(fair * (1.0 - half_spread - offset * stretch)), top)
                 for offset in self._offsets
             ]
+            own_bid = prices[0]
             self.ladder.move(Side.BUY, prices, targets, tolerances, self.draws.normal)
         if self.inventory < -self.inventory_limit:
             self.ladder.withdraw(Side.SELL)
         else:
-            bottom = bid + 1 if bid is not None else 1
+            # A fair price on a tick would put bid and offer on that tick.
+            bottom = max(own_bid, bid or 0) + 1
             prices = [
                 max(ceil(fair * (1.0 + half_spread + offset * stretch)), bottom)
                 for offset in self._offsets

@@ -8,6 +8,7 @@ them. A bad value is refused there, by the field's name and its range.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated, ClassVar
 
 from annotated_types import Interval, Unit, doc
@@ -15,6 +16,12 @@ from annotated_types import Interval, Unit, doc
 from agents.base import Agent, AgentContext
 from agents.draws import Draws
 from agents.setup import AccountModeName, AccountPlan, Setup
+
+
+def require_rising(field_name: str, values: tuple[float, ...]) -> None:
+    """ValueError unless each value is above the one before."""
+    if any(after <= before for before, after in pairwise(values)):
+        raise ValueError(f"{field_name}: the values must rise")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from agents.base import Agent, AgentContext, AgentEvent, AgentProcess
 from agents.draws import Draws
 from agents.ladder import Ladder
 from agents.market_maker import half_gaps, smaller_gaps
-from agents.parameters import AgentParameters
+from agents.parameters import AgentParameters, require_rising
 from agents.setup import AccountPlan, Setup, trading_balances
 from exchange.order import Side
 
@@ -47,6 +47,9 @@ class PatientBidderParameters(AgentParameters):
     capital: Annotated[
         float, Interval(gt=0, le=1e6), Unit("units of depth"), doc("starting money; ample")
     ] = 800.0
+
+    def __post_init__(self) -> None:
+        require_rising("offsets_bp", self.offsets_bp)
 
     def account_plans(self, setup: Setup, draws: Draws) -> list[AccountPlan]:
         usd = self.capital * setup.depth_unit_usd(self.instrument_id)

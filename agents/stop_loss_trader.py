@@ -54,6 +54,10 @@ class StopLossTraderParameters(AgentParameters):
         float, Interval(gt=0, le=0.5), doc("orders are IOC, limited this far beyond the best")
     ] = 0.01
 
+    def __post_init__(self) -> None:
+        if not self.smallest_distance < self.median_distance:
+            raise ValueError("smallest_distance < median_distance must hold")
+
     def account_plans(self, setup: Setup, draws: Draws) -> list[AccountPlan]:
         market = setup.markets[self.instrument_id]
         if market.instrument.kind != InstrumentKind.SPOT:
@@ -132,8 +136,6 @@ class StopLossTrader(Agent):
         distance = p.smallest_distance
         while distance <= p.smallest_distance:
             distance = self.draws.lognormal(p.median_distance, p.distance_log_sd)
-            if p.median_distance <= p.smallest_distance:
-                distance += p.smallest_distance
         stop = price * max(0.01, 1.0 - distance)
         if self.draws.uniform() < p.round_prices:
             step = 10.0 ** (len(f"{int(price)}") - 2) if price >= 10.0 else price / 100.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import log, sqrt
+from math import isfinite, log, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -112,12 +112,14 @@ class Metaorder:
     """One executed metaorder.
 
     sign +1 bought; size as a share of the market's daily volume (Q/V); `log_move` is the log mid
-    after the last child minus before the first, over the day's volatility (I/sigma).
+    after the last child minus before the first, over the day's volatility (I/sigma); children is
+    the number of orders that traded.
     """
 
     sign: int
     volume_share: float
     log_move: float
+    children: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +133,23 @@ class ImpactFit:
     bins: int
 
 
-def impact_fit(metaorders: Sequence[Metaorder], bins: int = 10, smallest: float = 0.0) -> ImpactFit:
+def impact_fit(
+    metaorders: Sequence[Metaorder], bins: int = 10, smallest_children: int = 10
+) -> ImpactFit:
     """Fit the impact of metaorders against their size.
 
-    Metaorders of at least `smallest` volume share go into log-spaced bins of size; bins with five
-    members and a positive mean impact enter a least-squares fit of logarithms, weighted by
-    the precision of each mean. Y is the weighted least-squares coefficient on sqrt(Q/V) over all
-    metaorders. NaN when fewer than three bins are usable. O(n)."""
-    shares = np.array([m.volume_share for m in metaorders], dtype=np.float64)
-    moves = np.array([m.sign * m.log_move for m in metaorders], dtype=np.float64)
-    usable = (shares > 0.0) & (shares >= smallest) & np.isfinite(moves)
-    shares, moves = shares[usable], moves[usable]
+    Only metaorders of `smallest_children` or more count: one or two orders are not a metaorder, and
+    their impact is that of walking the book. They go into log-spaced bins of size; bins with five
+    members and a positive mean impact enter a least-squares fit of logarithms, weighted by the
+    precision of each mean. Y is the weighted least-squares coefficient on sqrt(Q/V) over the bins.
+    NaN when fewer than three bins are usable. O(n)."""
+    proper = [
+        m
+        for m in metaorders
+        if m.children >= smallest_children and m.volume_share > 0.0 and isfinite(m.log_move)
+    ]
+    shares = np.array([m.volume_share for m in proper], dtype=np.float64)
+    moves = np.array([m.sign * m.log_move for m in proper], dtype=np.float64)
     if shares.size < 15 or shares.min() == shares.max():
         return ImpactFit(float("nan"), float("nan"), (float("nan"), float("nan")), 0)
     edges = np.geomspace(shares.min(), shares.max() * (1 + 1e-12), bins + 1)

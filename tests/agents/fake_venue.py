@@ -221,6 +221,7 @@ class FakeExchange:
         self.markets = {name: FakeMarket(self, name, depth_usd_per_bp) for name in names}
         self.venues: list[FakeVenue] = []
         self.agents: list[Agent] = []
+        self.stranger: FakeVenue | None = None
         self.keep_requests = False
         self.messages = 0
         self.on_trade: list[Callable[[Fill, float], None]] = []
@@ -244,8 +245,11 @@ class FakeExchange:
         }
         return Setup(markets, prices, lambda name, usd: 0.122)
 
-    def add(self, parameters: AgentParameters, name: str | None = None) -> list[Agent]:
-        """Open the accounts of one entry and build its agents."""
+    def add(
+        self, parameters: AgentParameters, name: str | None = None, start: bool = True
+    ) -> list[Agent]:
+        """Open the accounts of one entry and build its agents; without `start` a test calls the
+        agent's rule by hand."""
         made = []
         for index in range(parameters.count):
             path = f"{name or parameters.kind}/{index}"
@@ -265,10 +269,22 @@ class FakeExchange:
             )
             for venue in venues:
                 venue.agent = agent
-            agent.start()
+            if start:
+                agent.start()
             self.agents.append(agent)
             made.append(agent)
         return made
+
+    def rest(self, instrument_id: str, side: Side, price_ticks: int, lots: int) -> None:
+        """Rest an order of a stranger, at once: hand-made books for tests."""
+        if self.stranger is None:
+            plan = AccountPlan({})
+            self.stranger = FakeVenue(self, len(self.venues) + 1, 0, plan, hedged=False)
+            self.venues.append(self.stranger)
+        request = OrderRequest(instrument_id, side, OrderType.LIMIT, lots, price_ticks)
+        own = self.stranger.desk.open(request)
+        self.arrive(self.stranger, own)
+        self.messages -= 1
 
     def run(self, seconds: float) -> None:
         self.env.run(until=self.env.now + int(seconds * SECOND))

@@ -1,0 +1,200 @@
+"""Takers on hand-made books: sizes, limits, silence where there is nothing to trade with."""
+
+import numpy as np
+import pytest
+
+from agents.index_arbitrageur import IndexArbitrageur, IndexArbitrageurParameters
+from agents.metaorder_taker import MetaorderTaker, MetaorderTakerParameters
+from agents.momentum_trader import MomentumTrader, MomentumTraderParameters
+from agents.noise_trader import NoiseTrader, NoiseTraderParameters
+from agents.patient_bidder import PatientBidder, PatientBidderParameters
+from exchange.order import OrderType, Side
+from scenarios.facts import sign_memory_exponent
+from tests.agents.fake_venue import FakeExchange
+
+PERPETUAL = "BTC-USDT-SWAP"
+
+
+def exchange_with_book(bid: int = 499_999, ask: int = 500_001, lots: int = 10**7) -> FakeExchange:
+    exchange = FakeExchange([PERPETUAL])
+    exchange.keep_requests = True
+    exchange.rest(PERPETUAL, Side.BUY, bid, lots)
+    exchange.rest(PERPETUAL, Side.SELL, ask, lots)
+    return exchange
+
+
+def test_metaorder_children_are_limited_and_grow_with_activity() -> None:
+    exchange = exchange_with_book()
+    (agent,) = exchange.add(MetaorderTakerParameters(), start=False)
+    assert isinstance(agent, MetaorderTaker)
+    for _ in range(300):
+        agent.send_child()
+    exchange.run(1)
+    unit = exchange.markets[PERPETUAL].lots_per_bp
+    sent = exchange.venues[-1].sent
+    sizes = [request.size_lots / unit for request in sent]
+    assert min(sizes) >= 0.25 / 22 - 1e-6
+    assert max(sizes) <= 25 / 22 + 1e-6
+    assert all(request.order_type == OrderType.IOC for request in sent)
+    buy = next(request for request in sent if request.side == Side.BUY)
+    assert buy.price_ticks == int(500_001 * 1.01)
+    agent.market.stress.activity = 60.0
+    before = len(sent)
+    for _ in range(300):
+        agent.send_child()
+    exchange.run(1)
+    assert min(r.size_lots for r in sent[before:]) >= 5 * 0.25 / 22 * unit - 1
+
+
+def test_metaorders_end_and_are_replaced() -> None:
+    exchange = exchange_with_book()
+    (agent,) = exchange.add(MetaorderTakerParameters(metaorders=1), start=False)
+    assert isinstance(agent, MetaorderTaker)
+    first = agent.live[0]
+    for _ in range(first.children):
+        agent.send_child()
+    assert agent.live[0].number == first.number + 1
+    ids = [request.client_order_id for request in exchange.venues[-1].sent]
+    assert ids == [f"1:{child}" for child in range(first.children)]
+
+
+def test_a_large_position_turns_new_metaorders() -> None:
+    exchange = exchange_with_book()
+    (agent,) = exchange.add(MetaorderTakerParameters(), start=False)
+    assert isinstance(agent, MetaorderTaker)
+    agent.bought_lots[PERPETUAL] = int(3 * 400 * exchange.markets[PERPETUAL].lots_per_bp)
+    signs = [agent._new_metaorder().sign for _ in range(200)]
+    assert sum(signs) < -180
+
+
+@pytest.mark.parametrize("side", [Side.BUY, Side.SELL])
+def test_takers_send_nothing_into_an_empty_side(side: Side) -> None:
+    exchange = FakeExchange([PERPETUAL])
+    exchange.keep_requests = True
+    exchange.rest(PERPETUAL, side, 500_000, 100)
+    makers = [
+        exchange.add(MetaorderTakerParameters(metaorders=1), start=False)[0],
+        exchange.add(IndexArbitrageurParameters(), start=False)[0],
+        exchange.add(MomentumTraderParameters(), start=False)[0],
+    ]
+    taker, arbitrageur, momentum = makers
+    assert isinstance(taker, MetaorderTaker)
+    assert isinstance(arbitrageur, IndexArbitrageur)
+    assert isinstance(momentum, MomentumTrader)
+    taker.live[0].sign = int(side)  # a buyer where only bids are, a seller where only offers are
+    taker.live[0].remaining = taker.live[0].children = 100
+    for _ in range(20):
+        taker.send_child()
+        arbitrageur.trade()
+        momentum.trade()
+    exchange.run(1)
+    assert [request for venue in exchange.venues[1:] for request in venue.sent] == []
+
+
+def test_index_arbitrage_by_hand() -> None:
+    exchange = exchange_with_book(499_499, 499_501)  # mid 10 bp below the outside price
+    (agent,) = exchange.add(IndexArbitrageurParameters(delay_seconds=0.0), start=False)
+    assert isinstance(agent, IndexArbitrageur)
+    agent.trade()
+    exchange.run(1)
+    (request,) = exchange.venues[-1].sent
+    threshold = 3e-4 + 2 * 3**0.5 * 0.55e-4
+    unit = exchange.markets[PERPETUAL].lots_per_bp
+    assert request.side == Side.BUY
+    assert request.size_lots == int((10e-4 - threshold) * 1e4 * 0.25 / 22 * unit + 0.5)
+    assert request.price_ticks == int(500_000 * (1 - threshold))
+    assert agent.position == request.size_lots
+    assert exchange.outside["BTC"].memories[PERPETUAL].log_impact == 0.0  # hedged outside
+
+
+def test_index_arbitrage_sees_the_past_and_respects_its_limit() -> None:
+    exchange = exchange_with_book()
+    (agent,) = exchange.add(IndexArbitrageurParameters(delay_seconds=2.0), start=False)
+    assert isinstance(agent, IndexArbitrageur)
+    agent.trade()
+    exchange.outside["BTC"].log_price += 0.01
+    for _ in range(4):
+        agent.trade()
+        assert exchange.venues[-1].sent == []
+    agent.position = 2.0 * agent._limit
+    agent.trade()
+    assert exchange.venues[-1].sent == []
+    agent.position = 0.0
+    agent.trade()
+    assert len(exchange.venues[-1].sent) == 1
+    exchange.outside["BTC"].log_price = float("nan")
+    for _ in range(9):
+        agent.trade()
+    assert len(exchange.venues[-1].sent) < 9
+
+
+def test_momentum_targets() -> None:
+    exchange = exchange_with_book()
+    (agent,) = exchange.add(MomentumTraderParameters(), start=False)
+    assert isinstance(agent, MomentumTrader)
+    full = 400 / 22 * exchange.markets[PERPETUAL].lots_per_bp
+    assert agent.target_lots(4.9) == 0.0
+    assert agent.target_lots(10.0) == pytest.approx(full * np.tanh(1.2))
+    assert agent.target_lots(-10.0) == -agent.target_lots(10.0)
+    assert agent.target_lots(1e9) == pytest.approx(full)
+
+
+def test_momentum_buys_a_rise_and_comes_back() -> None:
+    exchange = FakeExchange([PERPETUAL])
+    (agent,) = exchange.add(MomentumTraderParameters(horizons_seconds=(60.0,)))
+    assert isinstance(agent, MomentumTrader)
+    exchange.rest(PERPETUAL, Side.BUY, 400_000, 10**8)
+    exchange.rest(PERPETUAL, Side.SELL, 400_002, 10**8)
+    exchange.run(5)
+    assert agent.positions == [0]
+    exchange.rest(PERPETUAL, Side.BUY, 400_001, 1)
+    engine = exchange.markets[PERPETUAL].engine
+    for order in list(engine.book):
+        engine.cancel(order.order_id, 0)
+    exchange.rest(PERPETUAL, Side.BUY, 408_000, 10**8)
+    exchange.rest(PERPETUAL, Side.SELL, 408_002, 10**8)
+    exchange.run(20)
+    assert 0 < agent.positions[0] <= exchange.venues[0].view.position_lots(PERPETUAL)
+    exchange.run(900)
+    assert agent.positions == [0]
+
+
+def test_noise_signs_remember_as_a_power_law() -> None:
+    exchange = exchange_with_book()
+    (agent,) = exchange.add(NoiseTraderParameters(), start=False)
+    assert isinstance(agent, NoiseTrader)
+    signs = np.array([agent.next_sign() for _ in range(60_000)], dtype=float)
+    assert abs(signs.mean()) < 0.3
+    assert 0.3 < sign_memory_exponent([signs], longest_lag=100) < 0.9
+    free = exchange.add(NoiseTraderParameters(memory=0.0), name="free", start=False)[0]
+    assert isinstance(free, NoiseTrader)
+    signs = np.array([free.next_sign() for _ in range(20_000)], dtype=float)
+    assert abs(np.corrcoef(signs[:-1], signs[1:])[0, 1]) < 0.03
+
+
+def test_noise_limit_orders_live_and_die() -> None:
+    exchange = exchange_with_book()
+    (agent,) = exchange.add(
+        NoiseTraderParameters(limit_share=1.0, events_per_second=2.0, life_seconds=5.0)
+    )
+    assert isinstance(agent, NoiseTrader)
+    exchange.run(300)
+    alive = len(exchange.venues[-1].live_orders(PERPETUAL))
+    assert 2 <= alive <= 30  # about rate x life
+    assert exchange.cancelled_limit_orders > 400
+
+
+def test_the_patient_bidder_ignores_stress() -> None:
+    exchange = FakeExchange([PERPETUAL])
+    (agent,) = exchange.add(PatientBidderParameters(), start=False)
+    assert isinstance(agent, PatientBidder)
+    agent.quote()
+    exchange.run(1)
+    market = exchange.markets[PERPETUAL]
+    before = market.depth(Side.BUY, 99), market.depth(Side.SELL, 99)
+    assert len(before[0]) == len(before[1]) == 13
+    for _ in range(30):
+        market.stress.on_second(0.005)
+    agent.quote()
+    exchange.run(1)
+    assert (market.depth(Side.BUY, 99), market.depth(Side.SELL, 99)) == before
