@@ -190,6 +190,7 @@ class FakeExchange:
     """Books, accounts and the outside world on one simpy clock.
 
     log_paths: per base coin the log price at each second (callable: second -> log price).
+    start_ns: Unix time of second 0, default 1 January 2025.
     """
 
     def __init__(
@@ -202,9 +203,10 @@ class FakeExchange:
         outside: OutsideParameters | None = None,
         seed: int = 1,
         depth_every_seconds: int = 1,
+        start_ns: int = 1_735_689_600 * SECOND,
     ) -> None:
         names = list(instrument_ids)
-        self.env = simpy.Environment()
+        self.env = simpy.Environment(initial_time=start_ns)
         self.order_ids = count(1)
         self.fill_ids = count(1)
         self.seed = seed
