@@ -95,9 +95,9 @@ def _moved_forwards(market: MarketSnapshot, usd_index: Mapping[str, float]) -> d
     forwards = {}
     for name, price in market.forward.items():
         base = name.split("-")[0]
-        before = market.usd(base)
-        after = before * _usd_factor(market, usd_index, base)
-        forwards[name] = max(price + after - before, _PRICE_FLOOR * after)
+        factor = _usd_factor(market, usd_index, base)
+        index = market.usd(base)
+        forwards[name] = max(price + (factor - 1.0) * index, _PRICE_FLOOR * factor * index)
     return forwards
 
 

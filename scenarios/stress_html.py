@@ -16,6 +16,7 @@ from scenarios.stress import Axes, Cell, slice_of
 
 # Ratios above this have the same colour: all is well there.
 _CALM_RATIO = 5.0
+_ROW_HEIGHT, _TOP, _BOTTOM = 42, 100, 80  # pixels
 _METRICS = ("margin ratio", "equity", "maintenance margin", "depeg charge (MR9)")
 
 _PAGE = """<!doctype html>
@@ -41,7 +42,12 @@ def write_html(path: Path, title: str, axes: Axes, cells: list[Cell], rules: Rul
     if not figures:
         figures = [_map_over_volatility(axes, cells, rules)]
     parts = [
-        plotly.io.to_html(figure, full_html=False, include_plotlyjs=number == 0)
+        plotly.io.to_html(
+            figure,
+            config={"displaylogo": False},
+            full_html=False,
+            include_plotlyjs=number == 0,
+        )
         for number, figure in enumerate(figures)
     ]
     limits = rules.liquidation
@@ -86,11 +92,19 @@ def _heat_map(
         }
         for metric in _METRICS
     ]
-    menu = {"buttons": buttons, "x": 1.0, "xanchor": "right", "y": 1.2, "yanchor": "top"}
+    rows_height = _ROW_HEIGHT * len(rows)
+    menu = {
+        "buttons": buttons,
+        "x": 1.0,
+        "xanchor": "right",
+        "y": 1.0 + 12.0 / rows_height,
+        "yanchor": "bottom",
+    }
     figure.update_layout(
         title=title,
         updatemenus=[menu],
-        height=170 + 42 * len(rows),
+        height=_TOP + rows_height + _BOTTOM,
+        margin={"t": _TOP, "b": _BOTTOM},
         xaxis={"title": "move of all coins", "type": "category"},
         yaxis={"title": axis, "type": "category"},
     )
