@@ -267,6 +267,13 @@ class Exposures:
         rows: NDArray[np.float64] = self.account_sums[:count]
         return rows
 
+    def watch(self) -> NDArray[np.float64]:
+        """As `all_figures`, but accounts that cannot have crossed a threshold keep older figures."""
+        count = self.used["accounts"]
+        kernels.watch(count, self.market.version, *self._all)
+        rows: NDArray[np.float64] = self.account_sums[:count]
+        return rows
+
     def shift(self, position: int, signed_lots: int, price: float, fee_atoms: int) -> None:
         """Trade in the tables only, to see what it would do; undone by the opposite call."""
         kernels.shift(position, signed_lots, price, fee_atoms, *self._sums)

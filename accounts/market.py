@@ -104,6 +104,10 @@ class Market:
         self.rule_terms = np.zeros(t.RULE_TERMS)
         self.rule_terms[t.R_FIRST_COLUMN] = self.first_column
         self.rule_terms[t.R_SPOT_FEE] = self.rules.fees.liquidation_borrow
+        control = self.rules.liquidation
+        self.rule_terms[t.R_WARNING : t.R_START + 1] = (
+            control.warning_ratio, control.order_control, control.start_ratio
+        )
         self.discounts = discount_arrays(self.rules, self.currencies)
         self.loans = borrow_arrays(self.rules, self.currencies)
         for row, name in enumerate(self.currencies):

@@ -43,6 +43,9 @@ class RiskControl:
         self.forced_flow = forced_flow
         self.liquidator = Liquidator(house, funds)
         self._next_ns = -(10**18)
+        self._warning_ns = round(self.rules.warning_interval_s * 1e9)
+        self._states = np.zeros(0, np.int64)
+        self._next_warning_ns = np.zeros(0, np.int64)
 
     def check(self, now_ns: int) -> None:
         """Look at every account once; act on those beyond a threshold. O(accounts)."""
@@ -51,22 +54,42 @@ class RiskControl:
         self._next_ns = now_ns + round(self.rules.check_interval_s * 1e9)
         if now_ns - self.house.market.time_ns > self.rules.stale_mark_s * 1e9:
             return  # no liquidation on a stale mark
-        figures = self.house.exposures.all_figures()
-        for number in self._flagged(figures):
-            self._review(now_ns, self.house.accounts[number])
+        figures = self.house.exposures.watch()
+        for number in self._flagged(now_ns, figures):
+            account = self.house.accounts[number]
+            self._review(now_ns, account)
+            self._states[number] = int(account.state)
+            if account.last_warning_ns > 0:
+                self._next_warning_ns[number] = account.last_warning_ns + self._warning_ns
 
-    def _flagged(self, figures: NDArray[np.float64]) -> list[int]:
-        """Accounts beyond a threshold, or in a state that they may now leave; ascending."""
+    def _flagged(self, now_ns: int, figures: NDArray[np.float64]) -> list[int]:
+        """Accounts whose standing differs from their state, or that are being acted on; ascending."""
         rules = self.rules
-        below = figures[:, t.T_RATIO] <= rules.warning_ratio
-        below |= figures[:, t.T_ADJUSTED] < rules.order_control * figures[:, t.T_IMR]
-        numbers: list[int] = np.flatnonzero(below).tolist()
-        elsewhere = [
-            account.number
-            for account in self.house.accounts
-            if account.state not in (AccountState.HEALTHY, AccountState.BANKRUPT)
-        ]
-        return sorted(set(numbers) | set(elsewhere))
+        count = len(figures)
+        if count > len(self._states):
+            grown = np.full(2 * count, int(AccountState.HEALTHY))
+            grown[: len(self._states)] = self._states
+            self._states = grown
+            times = np.full(2 * count, -(10**18))
+            times[: len(self._next_warning_ns)] = self._next_warning_ns
+            self._next_warning_ns = times
+        standing_now = np.zeros(count, np.int64)
+        ratio, adjusted = figures[:, t.T_RATIO], figures[:, t.T_ADJUSTED]
+        warned = ratio <= rules.warning_ratio
+        standing_now[warned] = int(AccountState.WARNED)
+        short = adjusted < rules.order_control * figures[:, t.T_IMR]
+        standing_now[short] = int(AccountState.ORDER_CONTROL)
+        standing_now[ratio <= rules.start_ratio] = int(AccountState.PRE_LIQUIDATION)
+        states = self._states[:count]
+        look = states != standing_now
+        look |= states == int(AccountState.LIQUIDATING)
+        look |= states == int(AccountState.PRE_LIQUIDATION)
+        orders = self.house.exposures.accounts[:count, t.A_ORDERS] > 0
+        look |= (states == int(AccountState.ORDER_CONTROL)) & orders
+        look |= warned & (self._next_warning_ns[:count] <= now_ns)
+        look &= states != int(AccountState.BANKRUPT)
+        numbers: list[int] = np.flatnonzero(look).tolist()
+        return numbers
 
     def _review(self, now_ns: int, account: Account) -> None:
         if account.is_fund or account.state == AccountState.BANKRUPT:

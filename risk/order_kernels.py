@@ -169,7 +169,6 @@ def _unit(r, u, us, c, cs, ut, ct, rt, width, w):
             us[r, extra + t.S_USE] = use
         largest = max(largest, mmr)
     us[r, extra + t.S_IMR] = ut[unit, at.U_INITIAL_FACTOR] * largest
-    us[r, extra + t.S_USD] = usd
     u[r, t.U_DIRTY] = 0
 
 
@@ -253,22 +252,88 @@ def _totals(account, p, u, us, c, cs, a, as_, ut, ct, discounts, loans, rt, widt
     as_[account, t.T_FEE] = fee
     required = maintenance + fee
     as_[account, t.T_RATIO] = adjusted / required if required > 0.0 else np.inf
+    as_[account, t.T_RADIUS] = _radius(account, u, us, c, cs, a, as_, ut, ct, loans, rt, extra)
     a[account, t.A_DIRTY] = 0
 
 
 @njit(cache=True)
-def _rebuild(account, version, p, o, u, us, c, a, i, m, stress, width):
+def _radius(account, u, us, c, cs, a, as_, ut, ct, loans, rt, extra):
+    """How far all prices may move, relatively, before the account can cross a threshold.
+
+    With G the gross USD value of positions and balances, a move of delta changes adjusted equity by
+    at most G delta and each margin component by at most its largest rate x G delta; twice that
+    bound covers second-order terms up to the cap of 5 %. Where a figure may jump (open orders,
+    options, expiries, a borrowing near a tier) the radius is 0: such accounts are always looked at.
+    """
+    if a[account, t.A_ORDERS] > 0:
+        return 0.0
+    gross, sensitivity = 0.0, 0.0
+    r = a[account, t.A_UNIT]
+    while r != t.NONE:
+        unit = u[r, t.U_UNIT]
+        value = us[r, extra + t.S_GROSS]
+        if value > 0.0:
+            if ut[unit, at.U_EXPIRY_COUNT] > 0.0 or ut[unit, at.U_BASIS_MODEL] != at.BUCKET_MODEL:
+                return 0.0
+            first = np.int64(rt[t.R_FIRST_COLUMN])
+            quotes = 0
+            for column in (at.CASH_USDT, at.CASH_USDC, at.CASH_USD):
+                quotes += us[r, column - first] != 0.0
+            # shock + basis + 12 x the minimum charge; a peg hedge adds 40 % and its price slope
+            sensitivity += value * (0.5 if quotes < 2 else 4.0)
+            gross += value
+        r = u[r, t.U_NEXT]
+    nearest = np.inf
+    n = a[account, t.A_CURRENCY]
+    while n != t.NONE:
+        usd = ct[c[n, t.C_CURRENCY], t.K_USD]
+        equity = cs[n, t.V_EQUITY]
+        gross += abs(equity)
+        if equity < 0.0:
+            nearest = min(nearest, usd * _to_next_tier(loans[c[n, t.C_CURRENCY]], -equity / usd))
+        if equity != 0.0:
+            nearest = min(nearest, abs(equity))  # a balance that turns into a debt, or back
+        n = c[n, t.C_NEXT]
+    if gross == 0.0:
+        return 0.05
+    required = as_[account, t.T_MMR] + as_[account, t.T_FEE]
+    adjusted = as_[account, t.T_ADJUSTED]
+    slack = abs(adjusted - rt[t.R_WARNING] * required)
+    slack = min(slack, abs(adjusted - rt[t.R_CONTROL] * as_[account, t.T_IMR]))
+    slack = min(slack, abs(adjusted - rt[t.R_START] * required))
+    slope = 2.0 * (gross + max(1.0, rt[t.R_WARNING]) * (sensitivity + 0.5 * gross))
+    return min(0.05, min(slack / slope, nearest / (2.0 * gross)))
+
+
+@njit(cache=True)
+def _to_next_tier(tiers, owed):
+    """Coins between a borrowing and the nearest bound of its tier."""
+    last = tiers.shape[0] - 1
+    nearest = owed
+    for row in range(1, last + 1):
+        nearest = min(nearest, abs(tiers[row, at.BORROW_UPPER] - owed))
+    if owed > tiers[last, at.BORROW_UPPER]:
+        step = tiers[0, at.BORROW_UPPER]
+        beyond = (owed - tiers[last, at.BORROW_UPPER]) % step
+        nearest = min(nearest, min(beyond, step - beyond))
+    return nearest
+
+
+@njit(cache=True)
+def _rebuild(account, version, p, o, u, us, c, cs, a, i, m, stress, ct, width):
     """Zero every mark-dependent sum of `account` and book its positions and orders anew."""
     n = a[account, t.A_CURRENCY]
     while n != t.NONE:
         for column in range(t.C_FUTURES, t.C_LOSS_SPOT + 1):
             c[n, column] = 0
         c[n, t.C_DIRTY] = 1
+        cs[n, t.V_USD] = ct[c[n, t.C_CURRENCY], t.K_USD]
         n = c[n, t.C_NEXT]
     a[account, t.A_FEE] = 0
     r = a[account, t.A_UNIT]
     while r != t.NONE:
         us[r, :] = 0.0
+        us[r, 3 * width + t.S_USD] = ct[c[u[r, t.U_BASE], t.C_CURRENCY], t.K_USD]
         u[r, t.U_DIRTY] = 1
         k = u[r, t.U_FIRST]
         while k != t.NONE:
@@ -292,7 +357,7 @@ def figures(
     """Bring the figures of one account up to date (rebuild only if the mark is new)."""
     width = stress.shape[1]
     if a[account, t.A_VERSION] != version:
-        _rebuild(account, version, p, o, u, us, c, a, i, m, stress, width)
+        _rebuild(account, version, p, o, u, us, c, cs, a, i, m, stress, ct, width)
     _totals(account, p, u, us, c, cs, a, as_, ut, ct, discounts, loans, rt, width, w)
 
 
@@ -306,6 +371,56 @@ def all_figures(
             account, version, p, o, u, us, c, cs, a, as_, i, m, stress, ut, ct, discounts, loans,
             rt, w,
         )
+
+
+@njit(cache=True)
+def _stays(account, p, u, us, c, cs, a, as_, i, m, ct, width):
+    """Whether no price of the account has moved by more than its radius since its last rebuild."""
+    radius = as_[account, t.T_RADIUS]
+    if radius == 0.0 or a[account, t.A_DIRTY] == 1:
+        return False
+    n = a[account, t.A_CURRENCY]
+    while n != t.NONE:
+        before = cs[n, t.V_USD]
+        if abs(ct[c[n, t.C_CURRENCY], t.K_USD] - before) > radius * before:
+            return False
+        n = c[n, t.C_NEXT]
+    r = a[account, t.A_UNIT]
+    while r != t.NONE:
+        k = u[r, t.U_FIRST]
+        while k != t.NONE:
+            before = p[k, t.P_VALUE]
+            if p[k, t.P_LOTS] != 0:
+                now = p[k, t.P_LOTS] * m[p[k, t.P_INSTRUMENT], t.M_VALUE]
+                if abs(now - before) > radius * abs(before):
+                    return False
+            k = p[k, t.P_NEXT]
+        r = u[r, t.U_NEXT]
+    return True
+
+
+@njit(cache=True)
+def watch(
+    count, version, p, o, u, us, c, cs, a, as_, i, m, stress, ut, ct, discounts, loans, rt, w
+):
+    """Bring every account up to date that this mark may have moved across a threshold.
+
+    The others keep figures of an earlier mark; their standing is the same. Returns how many were
+    recomputed. O(accounts) with a few loads each, plus `figures` for those that are looked at.
+    """
+    width = stress.shape[1]
+    looked = 0
+    for account in range(count):
+        if a[account, t.A_VERSION] != t.NONE and _stays(
+            account, p, u, us, c, cs, a, as_, i, m, ct, width
+        ):
+            continue
+        figures(
+            account, version, p, o, u, us, c, cs, a, as_, i, m, stress, ut, ct, discounts, loans,
+            rt, w,
+        )
+        looked += 1
+    return looked
 
 
 @njit(cache=True)
@@ -459,7 +574,7 @@ def place(
     width = stress.shape[1]
     account, settle = p[k, t.P_ACCOUNT], p[k, t.P_SETTLE]
     if a[account, t.A_VERSION] != version:
-        _rebuild(account, version, p, o, u, us, c, a, i, m, stress, width)
+        _rebuild(account, version, p, o, u, us, c, cs, a, i, m, stress, ct, width)
     add_order(n, k, side, price, lots, p, o, u, us, c, a, i, m, stress)
     _totals(account, p, u, us, c, cs, a, as_, ut, ct, discounts, loans, rt, width, w)
     result = t.ACCEPTED

@@ -64,7 +64,7 @@ S_MMR: Final = 4
 S_IMR: Final = 5
 S_USE: Final = 6  # spot in use, coins, of the positions
 S_GROSS: Final = 7  # sum of |USD value| of the unit's positions, for the safe radius
-S_USD: Final = 8  # usd(base) when the unit was last computed
+S_USD: Final = 8  # usd(base) when the sums were last rebuilt
 UNIT_EXTRA: Final = 9
 
 # currencies
@@ -93,7 +93,8 @@ V_FEE: Final = 6  # liquidation fee of the borrowing, USD (16.15)
 V_EQUITY: Final = 7  # undiscounted USD value
 V_LIABILITY: Final = 8  # potential borrowing L_c in coins
 V_CAP: Final = 9  # the user's cap on spot in use, coins
-CURRENCY_EXTRA: Final = 10
+V_USD: Final = 10  # USD per coin when the sums were last rebuilt
+CURRENCY_EXTRA: Final = 11
 
 # accounts
 A_UNIT: Final = 0  # first unit row
@@ -114,7 +115,7 @@ T_RATIO: Final = 4
 T_EQUITY: Final = 5  # undiscounted
 T_BORROW_MMR: Final = 6
 T_FEE: Final = 7  # liquidation fee of the borrowings
-T_RADIUS: Final = 8  # relative move of any price within which no threshold can be crossed
+T_RADIUS: Final = 8  # relative move of all prices within which no threshold is crossed; 0: look
 ACCOUNT_EXTRA: Final = 9
 
 # instruments (int64)
@@ -163,4 +164,7 @@ CURRENCY_TERMS: Final = 4
 # rule_terms (float64)
 R_FIRST_COLUMN: Final = 0  # first stress column in use
 R_SPOT_FEE: Final = 1  # fee rate of the borrowings in the margin ratio
-RULE_TERMS: Final = 2
+R_WARNING: Final = 2  # thresholds of risk control
+R_CONTROL: Final = 3
+R_START: Final = 4
+RULE_TERMS: Final = 5
