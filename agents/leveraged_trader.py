@@ -67,7 +67,7 @@ class LeveragedTraderParameters(AgentParameters):
         Interval(gt=0, le=1e5),
         Unit("h"),
         doc("mean time after which an account closes and opens anew, on a usual day"),
-    ] = 72.0
+    ] = 240.0
     activity_power: Annotated[
         float, Interval(ge=0, le=3), doc("re-opening is faster as volatility to this power")
     ] = 0.75
@@ -79,7 +79,10 @@ class LeveragedTraderParameters(AgentParameters):
     ] = 0.2
     slice_size: Annotated[
         float, Interval(gt=0, le=1e4), Unit("units of depth"), doc("largest order of a re-opening")
-    ] = 0.25
+    ] = 0.05
+    slice_seconds: Annotated[
+        float, Interval(gt=0, le=1e5), Unit("s"), doc("mean time between orders of one re-opening")
+    ] = 10.0
     wake_seconds: Annotated[
         float, Interval(ge=0.1, le=3600), Unit("s"), doc("time between looks at the population")
     ] = 5.0
@@ -297,6 +300,8 @@ class LeveragedTraders(Agent):
             if pending.order is None:  # refused for margin, or nobody to trade with
                 member.working = False
                 return False
+        if self.draws.uniform() * self.parameters.slice_seconds > self.parameters.wake_seconds:
+            return True
         wanted = member.target_lots - self.position_lots(member)
         if wanted == 0 or not member.venue.account().can_trade:
             member.working = False

@@ -43,6 +43,7 @@ class FakeMarket:
         self.smoothed_basis = 0.0
         self.funding = 0.0
         self.volatility = nan
+        self.fixed_mark = nan
         self.outside: OutsideMarket = exchange.outside[self.instrument.base]
         book = self.engine.book
         self.best_bid_ticks = book.best_bid
@@ -63,6 +64,8 @@ class FakeMarket:
         return self.last
 
     def mark_price(self) -> float:
+        if self.fixed_mark == self.fixed_mark:
+            return self.fixed_mark
         return self.index_price() * exp(self.smoothed_basis)
 
     def index_price(self) -> float:

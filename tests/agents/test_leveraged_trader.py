@@ -132,7 +132,7 @@ def test_nobody_trades_while_liquidated_or_poor() -> None:
 
 
 def test_new_longs_follow_the_trend() -> None:
-    exchange, agent = reopening_market()
+    _, agent = reopening_market()
     agent.step()
     for _ in range(3):
         agent._follow(log(50_000.0) + 0.05)
