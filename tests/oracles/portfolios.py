@@ -48,7 +48,7 @@ class _Maker:
         self.rng = rng
         count = rng.choice((1, 1, 2, 2, 3, 5))
         self.coins = rng.sample(sorted(COINS), count)
-        if rng.random() < 0.6 and not set(self.coins) & set(OPTION_COINS):
+        if rng.random() < 0.8 and not set(self.coins) & set(OPTION_COINS):
             self.coins[0] = rng.choice(OPTION_COINS)
         self.now = self._moment()
         self.expiries = sorted({self._expiry(d) for d in rng.sample(EXPIRY_DAYS, 4)})
@@ -64,7 +64,12 @@ class _Maker:
         self.rules, self.mode = rules, mode
         # most accounts hedge, at one scale per coin; independent sizes would hide the small one
         self.rich: list[str] = []  # held beyond what any order can sell
-        self.scale = {c: 10.0 ** rng.uniform(-2.0, 7.0) for c in self.coins}
+        self.scale = {
+            c: 10.0 ** rng.uniform(*rng.choice(((-2.0, 4.0), (4.0, 6.0), (6.0, 8.3))))
+            for c in self.coins
+        }
+        # the side that each quote leans to: opposite ones make hedges across quotes
+        self.lean = {quote: rng.choice((1.0, -1.0)) for quote in (*STABLE, "USD")}
 
     def _moment(self) -> datetime:
         start = datetime(2025, 1, 15, tzinfo=UTC)
@@ -96,7 +101,7 @@ class _Maker:
         coin = self.rng.choice(self.coins)
         kinds = ["usdt", "usdt", "coin", "usdt_future", "coin_future"]
         if coin in OPTION_COINS:
-            kinds += ["usdc", "usdc_future", *["option"] * 6]
+            kinds += ["usdc", "usdc_future", *["option"] * 8]
         kind, expiry = self.rng.choice(kinds), self.rng.choice(self.expiries)
         if kind == "option":
             return self._option(coin, expiry)
@@ -117,8 +122,8 @@ class _Maker:
         if len(parts) == 5:
             return self._option_price(name, "-".join(parts[:3]))
         if name not in marks:
-            wide = rng.random() < 0.05
-            drift = rng.uniform(-0.45, 0.9) if wide else rng.uniform(-0.02, 0.02)
+            wide = rng.random() < 0.08
+            drift = rng.uniform(-0.7, 0.9) if wide else rng.uniform(-0.02, 0.02)
             marks[name] = _round(self.index(parts[0], parts[1]) * (1.0 + drift))
         return float(marks[name])
 
@@ -133,7 +138,8 @@ class _Maker:
                 market["mark"][name] = _round(10.0 ** rng.uniform(-4.0, -0.3))
             draw = rng.random()
             if draw < 0.3:
-                market["forward"][underlying] = _round(self.usd[coin] * rng.uniform(0.95, 1.1))
+                factor = rng.choice((rng.uniform(0.95, 1.1), rng.uniform(0.95, 1.1), 0.3, 0.22))
+                market["forward"][underlying] = _round(self.usd[coin] * factor)
             elif draw < 0.6:
                 self.price(underlying)
         return float(market["mark"].get(name, 0.03))
@@ -176,7 +182,7 @@ class _Maker:
                 coins = 0.0
             elif draw < 0.35 and currency in TIER_BOUNDS:
                 coins = float(rng.choice(TIER_BOUNDS[currency]))
-            result[currency] = coins if rng.random() < 0.7 else -coins
+            result[currency] = coins if rng.random() < 0.65 else -coins
         for currency in NO_LOANS:
             if rng.random() < 0.1:
                 self.usd[currency] = 1.0 if currency == "USD" else _round(rng.uniform(0.6, 1.0))
@@ -218,8 +224,14 @@ class _Maker:
     def position(self, name: str) -> dict:
         """Return a position in an instrument."""
         sign = self.rng.choice((1.0, -1.0))
+        if self.rng.random() < 0.6:
+            sign = self.lean[name.split("-")[1]]
         return {"instrument": name, "size": sign * self.size(name),
                 "entry_price": self.entry(name)}
+
+    def cap(self, coin: str) -> float:
+        """Return a cap on spot in use of the order of the coin's positions."""
+        return _round(self.scale[coin] / self.usd[coin] * 10.0 ** self.rng.uniform(-2.0, 0.5))
 
     def finish(self) -> dict:
         """Return the whole portfolio."""
@@ -233,9 +245,9 @@ class _Maker:
             "positions": [self.position(name) for name in held],
             "orders": self.orders(held),
         }
-        if rng.random() < 0.3:
+        if rng.random() < 0.4:
             portfolio["spot_offset"] = {
-                c: rng.choice((0.0, _round(10.0 ** rng.uniform(-3.0, 4.0)))) for c in self.coins
+                c: rng.choice((0.0, self.cap(c))) for c in self.coins
             }
         if self.mode == "multi_currency":
             portfolio["leverage"] = {
