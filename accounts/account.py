@@ -1,7 +1,7 @@
 """An account: its balances, positions and open orders.
 
-These objects hold what the ledger and the exposure tables say about one account, so that an order finds
-everything by attribute. They change only through `settlement`, `loans` and `clearing`.
+These objects hold what the ledger and the exposure tables say about one account, so that an order
+finds everything by attribute. They change only through `settlement`, `loans` and `clearing`.
 
 Source: portfolio-margin.md sections 2 and 4.1.
 """
@@ -51,9 +51,10 @@ class Balance:
 class Position:
     """One instrument of one account: signed lots and signed cost (spot: neither, held as balances).
 
-    cost_atoms: linear -value paid (long) or +value received (short), inverse the opposite sign, so that
-    value at mark + cost = unrealised profit. Options: premium paid (+) for display; it was paid in cash.
-    ledger: number of the ledger's position-cost account (unused for spot and options).
+    cost_atoms: linear -value paid (long) or +value received (short), inverse the opposite sign, so
+    that value at mark + cost = unrealised profit. Options: premium paid (+) for display; it was
+    paid in cash. ledger: number of the ledger's position-cost account (unused for spot and
+    options).
     """
 
     instrument: Instrument

@@ -59,11 +59,11 @@ class PostingKind(IntEnum):
 
 
 class PostingBatch:
-    """Double-entry bookings since the last batch, as plain tuples (an object each would cost more than
-    the booking). Row: (time_ns, PostingKind, debit, credit, atoms, reference), where debit and credit
-    index `names` and `currencies` (the ledger's accounts, append-only), atoms >= 0 leave debit for
-    credit, and reference is a fill, order or risk action id, by kind. One batch is one event: its
-    rows take consecutive sequence numbers.
+    """Double-entry bookings since the last batch, as plain tuples (an object each would cost more
+    than the booking). Row: (time_ns, PostingKind, debit, credit, atoms, reference), where debit and
+    credit index `names` and `currencies` (the ledger's accounts, append-only), atoms >= 0 leave
+    debit for credit, and reference is a fill, order or risk action id, by kind. One batch is one
+    event: its rows take consecutive sequence numbers.
     """
 
     __slots__ = ("currencies", "names", "rows")
@@ -118,8 +118,8 @@ class MarginWarning:
 class RiskAction:
     """One step of forced action on an account: what, why, and what came of it.
 
-    `trigger_id` is the risk action whose fills moved the price last before this account fell through
-    its threshold (0: the path alone). `cause_id` of orders and fills is `action_id`.
+    `trigger_id` is the risk action whose fills moved the price last before this account fell
+    through its threshold (0: the path alone). `cause_id` of orders and fills is `action_id`.
     """
 
     time_ns: int

@@ -165,6 +165,39 @@ def replay(
     raise typer.Exit(replay_command(file))
 
 
+@app.command("run")
+def run_scenario(
+    scenario: Annotated[
+        str, typer.Argument(help="A shipped scenario (selloff list) or a TOML file.")
+    ],
+    seed: Annotated[
+        str | None, typer.Option(help="Seed of all randomness; the scenario's own if not given.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a field, e.g. market.end=... (repeatable)."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Results folder; runs/NAME-SEED-HASH if not given.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only say where the results are.")] = False,
+) -> None:
+    """Run a scenario: progress bar, summary, results folder with tables and report."""
+    from scenarios.run_command import run_command
+
+    run_command(scenario, seed=seed, overrides=overrides or [], out=out, quiet=quiet)
+
+
+@app.command("list")
+def list_scenarios() -> None:
+    """The scenarios that come with selloff."""
+    from scenarios.run_command import list_command
+
+    list_command()
+
+
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
 
 

@@ -1,8 +1,8 @@
 """What a scenario file says: TOML read into frozen models, unknown fields refused by name.
 
-`load_scenario("black-thursday")` reads a shipped scenario, `load_scenario("my.toml")` a file; `overrides` are
-the `key=value` of `--set`, whose keys follow the tables (`market.start`, `agents.2.latency_ms`) and whose
-values are TOML values or plain text.
+`load_scenario("black-thursday")` reads a shipped scenario, `load_scenario("my.toml")` a file;
+`overrides` are the `key=value` of `--set`, whose keys follow the tables (`market.start`,
+`agents.2.latency_ms`) and whose values are TOML values or plain text.
 
 Source: design.md section 8.
 """
@@ -168,7 +168,8 @@ def load_scenario(
 
 
 def parse_scenario(tables: Mapping[str, Any]) -> Scenario:
-    """A scenario from its tables. Raises UserError naming the field, the value and what is allowed."""
+    """A scenario from its tables. Raises UserError naming the field, the value and what is
+    allowed."""
     try:
         return Scenario.model_validate(tables)
     except ValidationError as error:

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 from scenarios.account_view import account_at, find_account
-from scenarios.margin_view import console
 from scenarios.run_directory import Run
 from scenarios.show import account_view, moments_view, run_span
 from scenarios.story import StoryTeller
+from scenarios.terminal import console
 
 
 def explain_command(path: Path, account: str) -> None:

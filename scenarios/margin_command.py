@@ -49,13 +49,13 @@ def margin_command(
 
 def _print_report(portfolio: Portfolio, rules: RuleSet) -> None:
     from scenarios.distance import distance_table, distances
-    from scenarios.margin_view import console, report_view
+    from scenarios.margin_view import print_view, report_view
 
     report = report_of(portfolio, rules)
     losers = {unit.risk_unit: losers_of(portfolio, rules, unit) for unit in report.risk_units}
     is_empty = not (portfolio.positions or portfolio.balances or portfolio.orders)
     table = None if is_empty else distance_table(distances(portfolio, rules), rules)
-    console().print(report_view(report, rules, losers, table))
+    print_view(report_view(report, rules, losers, table))
 
 
 def losers_of(

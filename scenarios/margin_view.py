@@ -27,6 +27,7 @@ from scenarios.margin_words import (
 )
 
 WIDTH = 100
+_CUT = "…"  # what rich puts where a cell is too narrow
 _STATE_STYLES = {
     "HEALTHY": "bold green",
     "WARNED": "bold yellow",
@@ -36,10 +37,17 @@ _STATE_STYLES = {
 Losers = Mapping[str, list[tuple[PositionLine, float]]]
 
 
-def console() -> Console:
-    """A console of the terminal's width, 100 columns where there is no terminal."""
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=WIDTH)
+def print_view(view: RenderableType) -> None:
+    """Print `view` at the terminal's width, but never so narrow that a number would be cut."""
+    out = Console(highlight=False)
+    width = max(WIDTH, out.width) if out.is_terminal else WIDTH
+    for wider in (width, 120, 150, 200, 300):
+        out.width = max(width, wider)
+        with out.capture() as capture:
+            out.print(view)
+        if _CUT not in capture.get():
+            break
+    out.print(view)
 
 
 def table(first: str, *columns: str, note: bool = False, title: str = "", gap: int = 2) -> Table:
@@ -233,12 +241,16 @@ def borrowing_table(report: MarginReport) -> Table:
             asset.ccy,
             coins(asset.liability),
             coins(asset.potential_liability),
-            f"{percent(asset.mmr_rate)} (tier {asset.mmr_tier})",
+            _tier(asset.mmr_rate, asset.mmr_tier),
             usd(asset.borrow_mmr),
-            f"{percent(asset.imr_rate)} (tier {asset.imr_tier})",
+            _tier(asset.imr_rate, asset.imr_tier),
             usd(asset.borrow_imr),
         )
     return built
+
+
+def _tier(rate: float, tier: int) -> str:
+    return f"{percent(rate)} (tier {tier})" if tier else ""
 
 
 def requirement_table(report: MarginReport, rules: RuleSet) -> Table:
@@ -268,7 +280,7 @@ def requirement_table(report: MarginReport, rules: RuleSet) -> Table:
 
 def isolated_table(report: MarginReport) -> Table:
     """Isolated positions, each with its own margin."""
-    built = table("Isolated", "margin", "P&L", "equity", "maintenance USD", "initial USD", "ratio")
+    built = table("Isolated", "margin", "P&L", "equity", "maintenance", "initial", "ratio", gap=1)
     for entry in report.isolated:
         side = "long" if entry.amt > 0 else "short"
         built.add_row(

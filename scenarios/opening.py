@@ -1,8 +1,8 @@
 """The state before the first second: prices, pools, accounts with their balances and positions.
 
-Positions that stand at the start come from one counterparty account, which also takes what the plans leave
-over, so that positions sum to zero; a negative starting balance is a loan drawn from the counterparty's
-cash.
+Positions that stand at the start come from one counterparty account, which also takes what the
+plans leave over, so that positions sum to zero; a negative starting balance is a loan drawn from
+the counterparty's cash.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from risk.portfolio import ACCOUNT_MODES
 from risk.rules import RuleSet
 from scenarios.formats import percent, ratio, signed_percent, signed_usd, usd
 from scenarios.margin_input import check_rules, finite, print_json, report_of, rules_named
-from scenarios.margin_view import console, table
+from scenarios.margin_view import print_view, table
 from scenarios.margin_words import COMPONENT_NAMES, position_words
 
 ADDED_COMPONENTS = ("mr3", "mr4", "mr5", "mr9")
@@ -47,7 +47,7 @@ def compare_command(portfolio: Portfolio, rules: RuleSet, other: str, *, as_json
     if as_json:
         print_json(comparison_dict(left, right))
     else:
-        console().print(comparison_view(left, right))
+        print_view(comparison_view(left, right))
 
 
 def other_side(portfolio: Portfolio, rules: RuleSet, other: str) -> tuple[Portfolio, RuleSet]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.parameters import AgentParameters
+from exchange.instrument import parse_instrument
 from risk.rules import RulesError, load_rules
 from scenarios.config import Scenario, load_scenario
 from scenarios.errors import UserError
@@ -43,12 +44,13 @@ def run_scenario(
 ) -> dict[str, Any]:
     """Run a scenario and return its summary; `summary["folder"]` says where the results are.
 
-    out: results folder, by default `runs/<scenario>-<seed>-<config hash>`; `keep=False` writes none.
-    on_progress(now_ns, start_ns, end_ns) after each mark; on_start gets the simulation before it runs.
-    Raises UserError for anything wrong in the scenario.
+    out: results folder, by default `runs/<scenario>-<seed>-<config hash>`; `keep=False` writes
+    none. on_progress(now_ns, start_ns, end_ns) after each mark; on_start gets the simulation before
+    it runs. Raises UserError for anything wrong in the scenario.
 
-    >>> run_scenario("calm-day", overrides=["market.end=2025-06-02T00:00:10Z"], keep=False)["fills"] >= 0
-    True
+    >>> short = {"market.end": "2020-03-12T06:00:10Z"}
+    >>> run_scenario("black-thursday", overrides=short, keep=False)["liquidated_accounts"]
+    0
     """
     started = time.perf_counter()
     loaded, tables, folder = load_scenario(scenario, overrides)
@@ -78,14 +80,17 @@ def _play(
     on_start: Callable[[Simulation], None] | None,
     extra_agents: tuple[tuple[str, AgentParameters], ...],
 ) -> dict[str, Any]:
-    from exchange.instrument import parse_instrument
-
     instruments = [parse_instrument(name) for name in loaded.market.instruments]
     directory = None
     if place is not None:
         directory = RunDirectory.open(
-            place, scenario=loaded.name, seed=seed, config=tables, instruments=instruments,
-            account_names=[], paths={s.series: s.file or s.kind for s in path.sources},
+            place,
+            scenario=loaded.name,
+            seed=seed,
+            config=tables,
+            instruments=instruments,
+            account_names=[],
+            paths={s.series: s.file or s.kind for s in path.sources},
         )
         for note in (*path.notes, *path.index_notes({i.base for i in instruments})):
             directory.warn(note)
@@ -97,6 +102,7 @@ def _play(
         on_start(simulation)
     progress = None
     if on_progress is not None:
+
         def progress(now_ns: int) -> None:
             on_progress(now_ns, path.start_ns, path.end_ns)
 

@@ -1,7 +1,7 @@
 """From pydantic's errors about a scenario to one line: field, value, and what is allowed.
 
-Agents and paths are dataclasses chosen by `kind`, which pydantic puts into the location of an error and
-which no reader of the file would look for; bounds are printed whole (`0 is not in 1..100`).
+Agents and paths are dataclasses chosen by `kind`, which pydantic puts into the location of an error
+and which no reader of the file would look for; bounds are printed whole (`0 is not in 1..100`).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _line(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "too_long":
         return f"{field}: has more than {context['max_length']} entries"
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{field}: {message}" if not isinstance(value, str) else f"{field}: {message}"
+    return f"{field}: {message}"
 
 
 def _walk(location: tuple[int | str, ...], model: type[Any]) -> tuple[list[int | str], Any]:
@@ -103,7 +103,8 @@ def _fields(owner: Any) -> dict[str, Any]:
         return {}
     if isinstance(owner, type) and issubclass(owner, BaseModel):
         return {
-            name: typing.Annotated[info.annotation, *info.metadata] if info.metadata
+            name: typing.Annotated[info.annotation, *info.metadata]
+            if info.metadata
             else info.annotation
             for name, info in owner.model_fields.items()
         }

@@ -8,32 +8,21 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from scenarios.account_view import AccountView, account_at, find_account
 from scenarios.errors import UserError, show
-from scenarios.formats import coins, percent, plural, price, ratio, signed_usd, usd
-from scenarios.margin_view import console
+from scenarios.formats import coins, plural, price, ratio, signed_usd, usd
 from scenarios.run_directory import Run
 from scenarios.story import STAGE_WORDS, Moment, StoryTeller, clock
+from scenarios.terminal import console, table
 
 _OFFSET = re.compile(r"\+?(\d+(?:\.\d+)?)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def table(*columns: str, words: tuple[int, ...] = (0,)) -> Table:
-    """An empty table: the columns numbered in `words` are text and fold, the rest are numbers."""
-    built = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    for number, name in enumerate(columns):
-        text = number in words
-        justify: Literal["left", "right"] = "left" if text else "right"
-        built.add_column(name, justify=justify, no_wrap=not text, overflow="fold")
-    return built
 
 
 def show_command(path: Path, *, account: str | None, at: str | None) -> None:
@@ -297,9 +286,3 @@ def _margin_part(run: Run, view: AccountView) -> RenderableType:
             )
         )
     return Group(*parts) if parts else Text("no margin figures were recorded for this account")
-
-
-__all__ = [
-    "account_view", "moments_view", "parse_time", "percent", "print_summary", "run_span",
-    "show_command",
-]  # fmt: skip

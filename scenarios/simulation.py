@@ -1,7 +1,8 @@
 """The simulation: one clock, one clearing house, a path outside, and the traders.
 
-At equal times prices come first, then the venue's own clocks (funding, interest, risk control), then traders and
-their messages. One mark: path -> index -> marks -> stress table -> risk control -> recorder.
+At equal times prices come first, then the venue's own clocks (funding, interest, risk control),
+then traders and their messages. One mark: path -> index -> marks -> stress table -> risk control ->
+recorder.
 
 Source: design.md sections 2 and 4; ecology.md section 4.
 """
@@ -96,12 +97,13 @@ class Simulation:
         bases: dict[str, list[str]] = {}
         for instrument in self.instruments:
             bases.setdefault(instrument.base, []).append(instrument.instrument_id)
-        self._log_paths = {base: path.pair_index(base, self._outside_quote(base)) for base in bases}
+        self._log_paths = {
+            base: _logs(path.pair_index(base, self._outside_quote(base))) for base in bases
+        }
         self.outside = {
-            base: OutsideMarket(table.outside, log(self._log_paths[base][0]), names)
+            base: OutsideMarket(table.outside, self._log_paths[base][0], names)
             for base, names in bases.items()
         }
-        self._log_paths = {base: _logs(prices) for base, prices in self._log_paths.items()}
         self._usd_paths = {
             currency: path.usd_index(currency).tolist()
             for currency in house.market.currencies
@@ -253,7 +255,8 @@ class Simulation:
     def _publish(self, row: int) -> None:
         """Move the outside world to sample `row` of the path and publish index and marks."""
         usd: dict[str, int] = {
-            currency: max(1, round(prices[row] * E8)) for currency, prices in self._usd_paths.items()
+            currency: max(1, round(prices[row] * E8))
+            for currency, prices in self._usd_paths.items()
         }
         for currency in self.house.market.currencies:
             if currency != "USD":

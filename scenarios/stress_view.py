@@ -4,42 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from risk.rules import RuleSet
 from scenarios.formats import price, ratio, signed_percent, usd
-from scenarios.margin_view import console, table
+from scenarios.margin_view import print_view, table
 from scenarios.stress import Axes, Cell, slice_of
 
 
 def print_grid(axes: Axes, cells: list[Cell], rules: RuleSet) -> None:
     """Print what each axis does by itself, then the margin ratio over each pair of axes."""
-    out = console()
+    parts: list[Table] = []
     now = slice_of(cells, vol=0.0, price=axes.price_now)
     if len(axes.index_moves) > 1:
-        out.print(
+        parts.append(
             _axis_table("All coins", now, lambda cell: signed_percent(cell.index_move), rules)
         )
     at_rest = [cell for cell in cells if cell.index_move == 0.0]
     if len(axes.stablecoin_prices) > 1:
         title = f"{axes.stablecoin} at"
         shown = slice_of(at_rest, vol=0.0)
-        out.print(_axis_table(title, shown, lambda cell: price(cell.stablecoin_price), rules))
+        parts.append(_axis_table(title, shown, lambda cell: price(cell.stablecoin_price), rules))
     if len(axes.vol_moves) > 1:
         shown = slice_of(at_rest, price=axes.price_now)
-        out.print(_axis_table("Volatility", shown, lambda c: signed_percent(c.vol_move), rules))
+        parts.append(_axis_table("Volatility", shown, lambda c: signed_percent(c.vol_move), rules))
         rows = [
             (signed_percent(v), slice_of(cells, vol=v, price=axes.price_now))
             for v in axes.vol_moves
         ]
-        out.print(
+        parts.append(
             _ratio_table("Margin ratio in %: volatility down, index move in % across", rows, rules)
         )
     if len(axes.stablecoin_prices) > 1 and len(axes.index_moves) > 1:
         rows = [(price(p), slice_of(cells, vol=0.0, price=p)) for p in axes.stablecoin_prices]
         name = f"Margin ratio in %: {axes.stablecoin} down, index move in % across"
-        out.print(_ratio_table(name, rows, rules))
+        parts.append(_ratio_table(name, rows, rules))
+    print_view(Group(*parts))
 
 
 def _axis_table(

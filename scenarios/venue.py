@@ -1,7 +1,7 @@
 """The exchange as one trader sees it: implementation of the port `agents.base.Venue`.
 
-Messages reach the clearing house after the trader's latency, reports reach him after it again. Nothing here
-decides anything; it turns ticks and tables into what the port promises.
+Messages reach the clearing house after the trader's latency, reports reach him after it again.
+Nothing here decides anything; it turns ticks and tables into what the port promises.
 """
 
 from __future__ import annotations

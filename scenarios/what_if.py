@@ -38,7 +38,7 @@ from risk.rules import RuleSet
 from scenarios.errors import UserError
 from scenarios.formats import coins, percent, price, ratio, usd
 from scenarios.margin_input import check_rules, print_json, report_of
-from scenarios.margin_view import console, table
+from scenarios.margin_view import print_view, table
 from scenarios.market_moves import option_model_mark
 from scenarios.portfolio_checks import check_instrument
 from scenarios.portfolio_file import contract_of
@@ -79,7 +79,7 @@ def order_command(portfolio: Portfolio, rules: RuleSet, text: str, *, as_json: b
     if as_json:
         print_json(order_dict(answer))
     else:
-        console().print(order_view(answer))
+        print_view(order_view(answer))
 
 
 def transfer_command(portfolio: Portfolio, rules: RuleSet, text: str, *, as_json: bool) -> None:
@@ -110,7 +110,7 @@ def transfer_command(portfolio: Portfolio, rules: RuleSet, text: str, *, as_json
         "A transfer borrows nothing and leaves adjusted equity at or above the initial margin:"
         f" {usd(before.eq)} against {usd(before.total_imr)} now."
     )
-    console().print(Group(Text.assemble(verdict, words), Text(why, style="dim")))
+    print_view(Group(Text.assemble(verdict, words), Text(why, style="dim")))
 
 
 def answer_order(portfolio: Portfolio, rules: RuleSet, text: OrderText) -> OrderAnswer:
