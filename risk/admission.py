@@ -57,34 +57,35 @@ def admission(
     """
     before = margin_report(portfolio, rules)
     after = margin_report(portfolio.with_order(order), rules)
-    occupied = max(0.0, after.total_imr - before.total_imr)
-
-    def result(accepted: bool, rule: str, reason: str, **more: object) -> AdmissionResult:
-        filled = more.get("filled")
-        assert filled is None or isinstance(filled, MarginReport)
-        currency = str(more.get("currency", ""))
-        return AdmissionResult(accepted, rule, reason, before, after, filled, occupied, currency)
-
+    result = AdmissionResult(
+        accepted=False,
+        rule=INSUFFICIENT_MARGIN,
+        reason="",
+        report_before=before,
+        report_after=after,
+        report_filled=None,
+        occupied=max(0.0, after.total_imr - before.total_imr),
+    )
     if not portfolio.auto_borrow:
         uncovered = uncovered_currency(portfolio, order, rules)
         if uncovered:
             text = f"the order would borrow {uncovered} and auto-borrow is off"
-            return result(False, WOULD_BORROW, text, currency=uncovered)
+            return replace(result, rule=WOULD_BORROW, reason=text, currency=uncovered)
     equity = after.smallest_equity
     if equity >= after.total_imr:
         text = f"equity {equity:,.2f} covers the initial margin {after.total_imr:,.2f} USD"
-        return result(True, ENOUGH_EQUITY, text)
+        return replace(result, accepted=True, rule=ENOUGH_EQUITY, reason=text)
     missing = f"equity {equity:,.2f} is below the initial margin {after.total_imr:,.2f} USD"
     if not immediate:
-        return result(False, INSUFFICIENT_MARGIN, missing)
+        return replace(result, reason=missing)
     filled = margin_report(fill_order(portfolio, order), rules)
     fee = order_fee(order, portfolio.market.usd(order.contract.base), rules)
     gain = (filled.eq - fee - filled.total_imr) - (before.eq - before.total_imr)
     if gain >= 0.0:
         text = f"{missing}, but the fill raises equity less margin by {gain:,.2f} USD"
-        return result(True, REDUCES_RISK, text, filled=filled)
+        return replace(result, accepted=True, rule=REDUCES_RISK, reason=text, report_filled=filled)
     text = f"{missing}, and the fill lowers equity less margin by {-gain:,.2f} USD"
-    return result(False, INSUFFICIENT_MARGIN, text, filled=filled)
+    return replace(result, reason=text, report_filled=filled)
 
 
 def uncovered_currency(portfolio: Portfolio, order: OrderInput, rules: RuleSet) -> str:

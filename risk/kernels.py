@@ -1,7 +1,8 @@
 """The margin kernels: compiled functions over float64 arrays, used by report and simulation alike.
 
 Sums run in a fixed order and fastmath is off, so that the same input gives the same bits. Column
-numbers are those of `layout`. Plain twin: tests/oracles/plain_margin.py.
+numbers are those of `layout`. Small kernels are inlined by force: a call that takes array views
+costs more in reference counting than in arithmetic. Plain twin: tests/oracles/plain_margin.py.
 
 Source: portfolio-margin.md section 16.
 """
@@ -20,7 +21,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def spot_in_use(coin_delta: float, equity_coins: float, cap: float) -> float:
     """Spot that hedges the unit's derivatives, coins, signed; 0 where it would not hedge.
 
@@ -34,32 +35,55 @@ def spot_in_use(coin_delta: float, equity_coins: float, cap: float) -> float:
     return 0.0
 
 
+@njit(cache=True, forceinline=True)
+def discounted_value_of(tiers: Floats, currency: int, amount: float) -> float:
+    """`discounted_value` with row `currency` of float64 (currencies, tiers, 4)."""
+    row = 0
+    while amount > tiers[currency, row, at.TIER_UPPER]:
+        row += 1
+    within = amount - tiers[currency, row, at.TIER_LOWER]
+    below, rate = tiers[currency, row, at.TIER_BELOW], tiers[currency, row, at.TIER_RATE]
+    return float(below + within * rate) if amount > 0.0 else amount
+
+
 @njit(cache=True)
 def discounted_value(tiers: Floats, amount: float) -> float:
     """What an amount of coins counts for, in coins; a negative amount counts in full.
 
     tiers: float64 (tiers, 4), the columns TIER_*.  Source: 4.3, 4.4.
     """
-    if amount <= 0.0:
-        return amount
-    row = 0
-    while amount > tiers[row, at.TIER_UPPER]:
+    return discounted_value_of(np.expand_dims(tiers, 0), 0, amount)
+
+
+@njit(cache=True, forceinline=True)
+def _borrow_tier_of(tiers: Floats, currency: int, amount: float) -> int:
+    row, last = 1, tiers.shape[1] - 1
+    while row < last and amount > tiers[currency, row, at.BORROW_UPPER]:
         row += 1
-    within = amount - tiers[row, at.TIER_LOWER]
-    return float(tiers[row, at.TIER_BELOW] + within * tiers[row, at.TIER_RATE])
+    over = amount - tiers[currency, last, at.BORROW_UPPER]
+    beyond = max(0.0, float(over / tiers[currency, 0, at.BORROW_UPPER]))
+    # A borrowing beyond all reason still has a tier.
+    further: int = math.ceil(min(beyond, 1e15))
+    return int(row) + further
+
+
+@njit(cache=True, forceinline=True)
+def borrow_rates_of(tiers: Floats, currency: int, amount: float) -> tuple[float, float]:
+    """`borrow_rates` with row `currency` of float64 (currencies, 1 + tiers, 3)."""
+    tier, last = _borrow_tier_of(tiers, currency, amount), tiers.shape[1] - 1
+    row = min(tier, last)
+    beyond = float(tier - row)
+    maintenance = tiers[currency, row, at.BORROW_MAINTENANCE]
+    maintenance += beyond * tiers[currency, 0, at.BORROW_MAINTENANCE]
+    initial = tiers[currency, row, at.BORROW_INITIAL]
+    initial += beyond * tiers[currency, 0, at.BORROW_INITIAL]
+    return maintenance, initial
 
 
 @njit(cache=True)
 def borrow_tier(tiers: Floats, amount: float) -> int:
     """The tier, from 1, that a borrowing of `amount` coins reaches.  Source: 16.13."""
-    last = tiers.shape[0] - 1
-    for row in range(1, last + 1):
-        if amount <= tiers[row, at.BORROW_UPPER]:
-            return row
-    beyond = float((amount - tiers[last, at.BORROW_UPPER]) / tiers[0, at.BORROW_UPPER])
-    # A borrowing beyond all reason still has a tier.
-    further: int = math.ceil(min(beyond, 1e15))
-    return int(last) + further
+    return _borrow_tier_of(np.expand_dims(tiers, 0), 0, amount)
 
 
 @njit(cache=True)
@@ -70,39 +94,32 @@ def borrow_rates(tiers: Floats, amount: float) -> tuple[float, float]:
     the amount reaches applies to all of it; an amount equal to a bound belongs to the lower tier.
     Source: 7.2, 16.13.
     """
-    tier = borrow_tier(tiers, amount)
-    last = tiers.shape[0] - 1
-    if tier <= last:
-        return float(tiers[tier, at.BORROW_MAINTENANCE]), float(tiers[tier, at.BORROW_INITIAL])
-    beyond = float(tier - last)
-    maintenance = tiers[last, at.BORROW_MAINTENANCE] + beyond * tiers[0, at.BORROW_MAINTENANCE]
-    initial = tiers[last, at.BORROW_INITIAL] + beyond * tiers[0, at.BORROW_INITIAL]
-    return maintenance, initial
+    return borrow_rates_of(np.expand_dims(tiers, 0), 0, amount)
 
 
-@njit(cache=True)
-def _worst_shock(vector: Floats, spot_usd: float, params: Floats) -> float:
+@njit(cache=True, forceinline=True)
+def _worst_shock(vector: Floats, spot_usd: float, params: Floats, unit: int) -> float:
     """MR1: the largest loss over shocks and volatility states.  Source: 16.4."""
-    shifted = params[at.U_FIRST_COLUMN] == 0.0
+    shifted = params[unit, at.U_FIRST_COLUMN] == 0.0
     worst = 0.0
     for s in range(at.SHOCKS):
         cell = vector[at.SAME + s]
         if shifted:
             for state in range(at.SHIFTED_STATES):
                 cell = min(cell, vector[at.SHOCKS * state + s])
-        worst = min(worst, cell + spot_usd * params[at.U_SHOCKS + s])
+        worst = min(worst, cell + spot_usd * params[unit, at.U_SHOCKS + s])
     return float(0.0 - worst)
 
 
-@njit(cache=True)
-def _term_risks(vector: Floats, params: Floats, out: Floats) -> None:
+@njit(cache=True, forceinline=True)
+def _term_risks(vector: Floats, params: Floats, unit: int, out: Floats) -> None:
     """MR3 and MR5: what hedges across expiries leave open.  Source: 16.6, 16.8."""
     vega_long, vega_short, value_long, value_short = 0.0, 0.0, 0.0, 0.0
-    expiry = int(params[at.U_EXPIRY_FROM])
-    for e in range(int(params[at.U_EXPIRY_COUNT])):
+    expiry = int(params[unit, at.U_EXPIRY_FROM])
+    for e in range(int(params[unit, at.U_EXPIRY_COUNT])):
         column = at.EXPIRIES + at.PER_EXPIRY * e
         vega = vector[column + at.EXPIRY_VEGA]
-        points = params[expiry + at.PER_EXPIRY * e + at.EXPIRY_POINTS]
+        points = params[unit, expiry + at.PER_EXPIRY * e + at.EXPIRY_POINTS]
         if vega > 0.0:
             vega_long += vega * points
         else:
@@ -112,51 +129,53 @@ def _term_risks(vector: Floats, params: Floats, out: Floats) -> None:
             value_long += value
         else:
             value_short -= value
-    out[at.OUT_MR3] = params[at.U_VEGA_FACTOR] * min(vega_long, vega_short)
-    out[at.OUT_MR5] = params[at.U_INTEREST_SHIFT] * min(value_long, value_short)
+    out[at.OUT_MR3] = params[unit, at.U_VEGA_FACTOR] * min(vega_long, vega_short)
+    out[at.OUT_MR5] = params[unit, at.U_INTEREST_SHIFT] * min(value_long, value_short)
 
 
-@njit(cache=True)
-def _bucket_basis(vector: Floats, spot_usd: float, params: Floats) -> float:
+@njit(cache=True, forceinline=True)
+def _bucket_basis(vector: Floats, spot_usd: float, params: Floats, unit: int) -> float:
     """MR4 since 2025: |delta| per expiry at its rate.  Source: 16.7."""
-    charge = abs(vector[at.PERPETUALS]) * params[at.U_BASIS_RATE]
-    expiry = int(params[at.U_EXPIRY_FROM])
-    for e in range(int(params[at.U_EXPIRY_COUNT])):
+    charge = abs(vector[at.PERPETUALS]) * params[unit, at.U_BASIS_RATE]
+    expiry = int(params[unit, at.U_EXPIRY_FROM])
+    for e in range(int(params[unit, at.U_EXPIRY_COUNT])):
         delta = vector[at.EXPIRIES + at.PER_EXPIRY * e + at.EXPIRY_DELTA]
-        charge += abs(delta) * params[expiry + at.PER_EXPIRY * e + at.EXPIRY_RATE]
-    return float(charge + abs(spot_usd) * params[at.U_BASIS_SPOT_RATE])
+        charge += abs(delta) * params[unit, expiry + at.PER_EXPIRY * e + at.EXPIRY_RATE]
+    return float(charge + abs(spot_usd) * params[unit, at.U_BASIS_SPOT_RATE])
 
 
-@njit(cache=True)
-def _tenor(vector: Floats, spot_usd: float, params: Floats, number: int) -> tuple[float, float]:
+@njit(cache=True, forceinline=True)
+def _tenor(
+    vector: Floats, spot_usd: float, params: Floats, unit: int, number: int
+) -> tuple[float, float]:
     """USD delta and days of tenor `number`: 0 spot, 1 perpetuals, then the expiries."""
     if number == 0:
         return spot_usd, 0.0
     if number == 1:
         return float(vector[at.PERPETUALS]), 0.0
     e = at.PER_EXPIRY * (number - 2)
-    days = params[int(params[at.U_EXPIRY_FROM]) + e + at.EXPIRY_DAYS]
+    days = params[unit, int(params[unit, at.U_EXPIRY_FROM]) + e + at.EXPIRY_DAYS]
     return float(vector[at.EXPIRIES + e + at.EXPIRY_DELTA]), max(0.0, days)
 
 
-@njit(cache=True)
-def _hedged_basis(vector: Floats, spot_usd: float, params: Floats) -> float:
+@njit(cache=True, forceinline=True)
+def _hedged_basis(vector: Floats, spot_usd: float, params: Floats, unit: int) -> float:
     """MR4 until 2024: forward move on both legs of what is hedged, and the annual basis.
 
     Long and short tenors are matched from the nearest on; a matched pair pays the annual basis for
     the days between its legs.  Source: 6.4, 16.19.
     """
-    count = 2 + int(params[at.U_EXPIRY_COUNT])
+    count = 2 + int(params[unit, at.U_EXPIRY_COUNT])
     long_at, short_at = -1, -1
     long_usd, short_usd, long_days, short_days = 0.0, 0.0, 0.0, 0.0
     hedged, hedged_days = 0.0, 0.0
     while True:
         while long_usd <= 0.0 and long_at < count - 1:
             long_at += 1
-            long_usd, long_days = _tenor(vector, spot_usd, params, long_at)
+            long_usd, long_days = _tenor(vector, spot_usd, params, unit, long_at)
         while short_usd <= 0.0 and short_at < count - 1:
             short_at += 1
-            delta, short_days = _tenor(vector, spot_usd, params, short_at)
+            delta, short_days = _tenor(vector, spot_usd, params, unit, short_at)
             short_usd = -delta
         if long_usd <= 0.0 or short_usd <= 0.0:
             break
@@ -165,71 +184,92 @@ def _hedged_basis(vector: Floats, spot_usd: float, params: Floats) -> float:
         hedged_days += matched * abs(long_days - short_days)
         long_usd -= matched
         short_usd -= matched
-    annual = params[at.U_BASIS_ANNUAL] * hedged_days / 365.0
-    return float(params[at.U_BASIS_RATE] * 2.0 * hedged + annual)
+    annual = params[unit, at.U_BASIS_ANNUAL] * hedged_days / 365.0
+    return float(params[unit, at.U_BASIS_RATE] * 2.0 * hedged + annual)
 
 
-@njit(cache=True)
-def tiered_charge(raw: float, params: Floats) -> float:
+@njit(cache=True, forceinline=True)
+def tiered_charge(raw: float, params: Floats, unit: int) -> float:
     """MR7: the raw charge times the marginal multipliers of its tiers.  Source: 6.7, 16.10."""
     charge, lower = 0.0, 0.0
-    for k in range(int(params[at.U_TIER_COUNT])):
-        upper = params[at.U_TIERS + 2 * k]
-        multiplier = params[at.U_TIERS + 2 * k + 1]
-        if raw <= upper:
-            return float(charge + multiplier * (raw - lower))
-        charge += multiplier * (upper - lower)
+    k, count = 0, int(params[unit, at.U_TIER_COUNT])
+    while raw > lower and k < count:
+        upper = params[unit, at.U_TIERS + 2 * k]
+        charge += params[unit, at.U_TIERS + 2 * k + 1] * (min(raw, upper) - lower)
         lower = upper
+        k += 1
     return charge
 
 
-@njit(cache=True)
-def _peg_charge(hedge: float, pair: int, params: Floats) -> float:
-    """Marginal depegging charge of a hedged volume of one pair, USD.  Source: 16.11."""
-    count = int(params[at.U_PEG_COUNT])
-    bounds = int(params[at.U_PEG_FROM])
-    factors = bounds + count * (1 + pair)
-    charge, lower = 0.0, 0.0
-    for k in range(count):
-        upper = params[bounds + k]
-        if hedge <= upper:
-            return float(charge + params[factors + k] * (hedge - lower))
-        charge += params[factors + k] * (upper - lower)
-        lower = upper
-    return charge
+@njit(cache=True, forceinline=True)
+def _hedge(a: float, b: float) -> float:
+    """What two cash deltas hedge of each other: the smaller size, if the signs differ."""
+    return min(abs(a), abs(b)) if a * b < 0.0 else 0.0
 
 
-@njit(cache=True)
-def peg_hedges(vector: Floats) -> tuple[float, float, float]:
-    """Hedged volumes USDT-USD, USDT-USDC, USDC-USD, USD, matched in this order.  Source: 6.9."""
-    usdt, usdc, usd = vector[at.CASH_USDT], vector[at.CASH_USDC], vector[at.CASH_USD]
-    first, second, third = 0.0, 0.0, 0.0
-    if usdt * usd < 0.0:
-        first = min(abs(usdt), abs(usd))
-        usdt -= math.copysign(first, usdt)
-        usd -= math.copysign(first, usd)
-    if usdt * usdc < 0.0:
-        second = min(abs(usdt), abs(usdc))
-        usdc -= math.copysign(second, usdc)
-    if usdc * usd < 0.0:
-        third = min(abs(usdc), abs(usd))
+@njit(cache=True, forceinline=True)
+def _toward_zero(amount: float, by: float) -> float:
+    return amount - math.copysign(by, amount)
+
+
+@njit(cache=True, forceinline=True)
+def peg_hedges(usdt: float, usdc: float, usd: float) -> tuple[float, float, float]:
+    """Hedged volumes USDT-USD, USDT-USDC, USDC-USD, matched in this order, USD.  Source: 6.9."""
+    first = _hedge(usdt, usd)
+    usdt, usd = _toward_zero(usdt, first), _toward_zero(usd, first)
+    second = _hedge(usdt, usdc)
+    third = _hedge(_toward_zero(usdc, second), usd)
     return first, second, third
 
 
-@njit(cache=True)
-def _depeg(vector: Floats, params: Floats) -> float:
-    """MR9.  Source: 6.9, 16.11."""
-    if params[at.U_PEG_COUNT] == 0.0:
-        return 0.0
-    first, second, third = peg_hedges(vector)
+@njit(cache=True, forceinline=True)
+def _depeg(vector: Floats, params: Floats, unit: int) -> float:
+    """MR9: marginal charge of the hedged volumes of three pairs.  Source: 6.9, 16.11."""
+    first, second, third = peg_hedges(
+        vector[at.CASH_USDT], vector[at.CASH_USDC], vector[at.CASH_USD]
+    )
+    count, bounds = int(params[unit, at.U_PEG_COUNT]), int(params[unit, at.U_PEG_FROM])
     charge = 0.0
-    if first > 0.0:
-        charge += _peg_charge(first, 0, params)
-    if second > 0.0:
-        charge += _peg_charge(second, 1, params)
-    if third > 0.0:
-        charge += _peg_charge(third, 2, params)
+    for pair in range(at.PEG_PAIRS):
+        hedge = first if pair == 0 else (second if pair == 1 else third)
+        factors = bounds + count * (1 + pair)
+        k, lower = 0, 0.0
+        while hedge > lower and k < count:
+            upper = params[unit, bounds + k]
+            charge += params[unit, factors + k] * (min(hedge, upper) - lower)
+            lower = upper
+            k += 1
     return charge
+
+
+@njit(cache=True, forceinline=True)
+def unit_margin_of(
+    vector: Floats,
+    mr7_raw: float,
+    spot_in_use_coins: float,
+    usd_base: float,
+    params: Floats,
+    unit: int,
+    out: Floats,
+) -> None:
+    """`unit_margin` with row `unit` of the packed parameters, float64 (units, size)."""
+    spot_usd = spot_in_use_coins * usd_base
+    out[at.OUT_MR1] = _worst_shock(vector, spot_usd, params, unit)
+    move = spot_usd * params[unit, at.U_EXTREME_MOVE]
+    extreme = min(vector[at.EXTREME_UP] + move, vector[at.EXTREME_DOWN] - move)
+    out[at.OUT_MR6] = params[unit, at.U_EXTREME_FACTOR] * max(0.0, -extreme)
+    out[at.OUT_MR2] = max(0.0, -vector[at.THETA])
+    _term_risks(vector, params, unit, out)
+    if params[unit, at.U_BASIS_MODEL] == at.BUCKET_MODEL:
+        out[at.OUT_MR4] = _bucket_basis(vector, spot_usd, params, unit)
+    else:
+        out[at.OUT_MR4] = _hedged_basis(vector, spot_usd, params, unit)
+    out[at.OUT_MR7] = tiered_charge(mr7_raw, params, unit)
+    out[at.OUT_MR8] = 0.0
+    out[at.OUT_MR9] = _depeg(vector, params, unit)
+    largest = max(out[at.OUT_MR1], out[at.OUT_MR2], out[at.OUT_MR6])
+    scenario = largest + out[at.OUT_MR3] + out[at.OUT_MR4] + out[at.OUT_MR5] + out[at.OUT_MR9]
+    out[at.OUT_MMR] = max(scenario, out[at.OUT_MR7])
 
 
 @njit(cache=True)
@@ -248,28 +288,7 @@ def unit_margin(
     params: `pack_unit_params`. out: float64 (OUT_SIZE,), written; MR8 is the account's and 0 here.
     Source: 6, 16.4 to 16.12.
     """
-    spot_usd = spot_in_use_coins * usd_base
-    out[at.OUT_MR1] = _worst_shock(vector, spot_usd, params)
-    move = spot_usd * params[at.U_EXTREME_MOVE]
-    extreme = min(vector[at.EXTREME_UP] + move, vector[at.EXTREME_DOWN] - move)
-    out[at.OUT_MR6] = params[at.U_EXTREME_FACTOR] * max(0.0, -extreme)
-    if params[at.U_FIRST_COLUMN] == 0.0:
-        out[at.OUT_MR2] = max(0.0, -vector[at.THETA])
-        _term_risks(vector, params, out)
-    else:
-        out[at.OUT_MR2] = 0.0
-        out[at.OUT_MR3] = 0.0
-        out[at.OUT_MR5] = 0.0
-    if params[at.U_BASIS_MODEL] == at.BUCKET_MODEL:
-        out[at.OUT_MR4] = _bucket_basis(vector, spot_usd, params)
-    else:
-        out[at.OUT_MR4] = _hedged_basis(vector, spot_usd, params)
-    out[at.OUT_MR7] = tiered_charge(mr7_raw, params)
-    out[at.OUT_MR8] = 0.0
-    out[at.OUT_MR9] = _depeg(vector, params)
-    largest = max(out[at.OUT_MR1], out[at.OUT_MR2], out[at.OUT_MR6])
-    scenario = largest + out[at.OUT_MR3] + out[at.OUT_MR4] + out[at.OUT_MR5] + out[at.OUT_MR9]
-    out[at.OUT_MMR] = max(scenario, out[at.OUT_MR7])
+    unit_margin_of(vector, mr7_raw, spot_in_use_coins, usd_base, np.expand_dims(params, 0), 0, out)
 
 
 @njit(cache=True)
@@ -310,7 +329,7 @@ def update_unit_params(
                 row[factors + count * pair + k] = factor
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def interpolated(x: float, known: Floats, values: Floats) -> float:
     """Linear interpolation over ascending `known`, flat outside."""
     last = known.size - 1
