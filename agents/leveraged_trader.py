@@ -67,7 +67,7 @@ class LeveragedTraderParameters(AgentParameters):
         Interval(gt=0, le=1e5),
         Unit("h"),
         doc("mean time after which an account closes and opens anew, on a usual day"),
-    ] = 240.0
+    ] = 720.0
     activity_power: Annotated[
         float, Interval(ge=0, le=3), doc("re-opening is faster as volatility to this power")
     ] = 0.75

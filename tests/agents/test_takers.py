@@ -165,7 +165,7 @@ def test_noise_signs_remember_as_a_power_law() -> None:
     assert isinstance(agent, NoiseTrader)
     signs = np.array([agent.next_sign() for _ in range(60_000)], dtype=float)
     assert abs(signs.mean()) < 0.3
-    assert 0.3 < sign_memory_exponent([signs], longest_lag=100) < 0.9
+    assert 0.3 < sign_memory_exponent([signs], 1, 100) < 0.9
     free = exchange.add(NoiseTraderParameters(memory=0.0), name="free", start=False)[0]
     assert isinstance(free, NoiseTrader)
     signs = np.array([free.next_sign() for _ in range(20_000)], dtype=float)
