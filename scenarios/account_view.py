@@ -162,7 +162,7 @@ def _balances(run: Run, values: ContractValues, name: str, time_ns: int) -> list
 
 
 def position_lots(run: Run, number: int, time_ns: int) -> dict[str, int]:
-    """Signed lots per derivative, from fills, take-overs and deleveraging."""
+    """Signed lots per derivative: what stood at the start, fills, take-overs, deleveraging."""
     before = pl.col("time_ns") <= time_ns
     sign = pl.when(pl.col("taker_side") == "buy").then(1).otherwise(-1)
     involved = (pl.col("maker") == number) | (pl.col("taker") == number)
@@ -192,7 +192,10 @@ def position_lots(run: Run, number: int, time_ns: int) -> dict[str, int]:
     won = run.deleveragings.filter(before, winner=number).select(
         pl.col("instrument").cast(pl.String), "lots"
     )
-    lots = pl.concat([fills, taken, won]).group_by("instrument").agg(pl.col("lots").sum())
+    opening = run.positions.filter(before, account=number).select(
+        pl.col("instrument").cast(pl.String), "lots"
+    )
+    lots = pl.concat([opening, fills, taken, won]).group_by("instrument").agg(pl.col("lots").sum())
     held = {str(i): int(n) for i, n in lots.sort("instrument").iter_rows() if n}
     entries = run.instruments
     return {i: n for i, n in held.items() if _is_open(entries[i], time_ns)}

@@ -205,6 +205,11 @@ class FrameBuilder:
             pool=_chosen(words, frame["pool"]), currency=_chosen(words, frame["currency"])
         )
 
+    def _decode_positions(
+        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+    ) -> pl.DataFrame:
+        return self._instruments(frame).with_columns(*self._sizes(rows, size="lots"))
+
     def _decode_funding(
         self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
     ) -> pl.DataFrame:

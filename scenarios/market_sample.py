@@ -1,11 +1,16 @@
-"""A look at one instrument's market at a moment: prices, and how much rests near them."""
+"""Looks at the exchange at a moment: one instrument's market, and everybody's positions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from exchange.book import OrderBook
 from exchange.order import Side
+
+if TYPE_CHECKING:
+    from accounts.clearing import ClearingHouse
 
 DEPTH_BANDS_BPS = (5, 10, 25, 50, 100, 200, 500)
 """Distances from the mid, in basis points, within which resting lots are counted."""
@@ -73,3 +78,27 @@ def _doubled_mid(bid: int | None, ask: int | None, mark_ticks: int) -> int:
         return bid + ask
     one_side = bid if bid is not None else ask
     return 2 * (one_side if one_side is not None else mark_ticks)
+
+
+@dataclass(slots=True)
+class PositionSnapshot:
+    """What an account holds in an instrument at a moment. `instrument` is its number.
+
+    Taken when a run begins: positions that stand from the start come from no fill.
+    """
+
+    time_ns: int
+    account: int
+    instrument: int
+    lots: int
+    cost_atoms: int
+
+
+def sample_positions(time_ns: int, house: ClearingHouse) -> Iterator[PositionSnapshot]:
+    """All derivative positions that are not flat, account by account. O(positions)."""
+    for account in house.accounts:
+        for number, position in account.positions.items():
+            if position.lots:
+                yield PositionSnapshot(
+                    time_ns, account.number, number, position.lots, position.cost_atoms
+                )

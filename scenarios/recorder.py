@@ -48,7 +48,7 @@ from scenarios.frames import (
     ledger_frame,
     usd_currency,
 )
-from scenarios.market_sample import MarketSample
+from scenarios.market_sample import MarketSample, PositionSnapshot
 from scenarios.summary import ONE_USD_E8, SummaryCounter
 from scenarios.table_writer import TableWriter
 from scenarios.tables import (
@@ -258,7 +258,7 @@ class Recorder:
         bankruptcies = self._writer_of("bankruptcies")
         deleveragings = self._writer_of("deleveragings")
         funds, fundings = self._writer_of("funds"), self._writer_of("funding")
-        samples = self._writer_of("marks")
+        samples, positions = self._writer_of("marks"), self._writer_of("positions")
         pools = self._tables["bankruptcies"].words
         fund_words = self._tables["funds"].words
         number = self._numbers
@@ -296,12 +296,16 @@ class Recorder:
                 e.ask_ticks, e.open_interest_lots, *e.bid_depth_lots, *e.ask_depth_lots,
             )  # fmt: skip
 
+        def held(e: PositionSnapshot) -> None:
+            positions(e.time_ns, e.account, e.instrument, e.lots, e.cost_atoms)
+
         return {
             Bankruptcy: bankrupt,
             Deleveraging: deleveraged,
             FundBalance: fund,
             FundingPayment: funding,
             MarketSample: sample,
+            PositionSnapshot: held,
             Marks: self._mark,
             PostingBatch: self._postings,
         }

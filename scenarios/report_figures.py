@@ -155,7 +155,7 @@ def ratio_figure(run: Run) -> Figure:
     )
     ratios, states = account_matrix(history, fallen, times)
     # A line ends where the account is gone or holds nothing: neither has a ratio.
-    ratios[(ratios >= RATIO_CEILING) | (np.array(states) == "bankrupt")] = np.nan
+    ratios[(ratios >= RATIO_CEILING) | (states == "bankrupt")] = np.nan
     for row, account in zip(ratios, fallen, strict=True):
         data.append(
             _line(

@@ -169,10 +169,10 @@ def margin_history(run: Run) -> pl.DataFrame:
 
 def account_matrix(
     history: pl.DataFrame, accounts: Sequence[int], times: NDArray[np.int64]
-) -> tuple[FloatArray, list[list[str]]]:
+) -> tuple[FloatArray, NDArray[np.object_]]:
     """Ratio (accounts, frames) and state per account and frame; NaN and "" before the first."""
     ratios = np.full((len(accounts), len(times)), np.nan)
-    states = [[""] * len(times) for _ in accounts]
+    states = np.full((len(accounts), len(times)), "", dtype=object)
     parts = history.filter(pl.col("account").is_in(list(accounts))).partition_by(
         "account", as_dict=True
     )
@@ -183,8 +183,7 @@ def account_matrix(
         at = np.searchsorted(part["time_ns"].to_numpy(), times, side="right") - 1
         known = at >= 0
         ratios[row, known] = part["margin_ratio"].to_numpy()[at[known]]
-        named = part["state"].to_list()
-        states[row] = [named[i] if i >= 0 else "" for i in at]
+        states[row, known] = part["state"].to_numpy()[at[known]]
     return np.clip(ratios, RATIO_FLOOR, RATIO_CEILING), states
 
 
@@ -192,7 +191,7 @@ def ratio_bands(history: pl.DataFrame, times: NDArray[np.int64]) -> dict[str, An
     """Quantiles of all accounts' margin ratios over time, of accounts that need margin at all."""
     accounts = history["account"].unique().sort().to_list()
     ratios, states = account_matrix(history, accounts, times)
-    ratios[(ratios >= RATIO_CEILING) | (np.array(states) == "bankrupt")] = np.nan
+    ratios[(ratios >= RATIO_CEILING) | (states == "bankrupt")] = np.nan
     bands: dict[str, list[Any]] = {"low": [], "quarter": [], "median": []}
     for column in ratios.T:
         known = column[~np.isnan(column)]

@@ -320,6 +320,11 @@ class Run:
         return self.table("funding")
 
     @cached_property
+    def positions(self) -> pl.DataFrame:
+        """Derivative positions that stood when the run began."""
+        return self.table("positions")
+
+    @cached_property
     def ledger(self) -> pl.DataFrame:
         """Every booking."""
         return self.table("ledger")

@@ -169,7 +169,25 @@ class StoryTeller:
                 fills.select(*columns, account="maker", lots=-pl.col("size_lots") * sign),
             ]
         ).filter(pl.col("account").is_in(self.affected))
-        return self._split(legs.collect(), "account")
+        rows = self._split(legs.collect(), "account")
+        for row in self.run.positions.iter_rows(named=True):
+            rows[row["account"]].insert(0, self._opening_leg(row))
+        return rows
+
+    def _opening_leg(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A position that stood at the start, as if it had been traded then at its entry price."""
+        instrument, lots = str(row["instrument"]), int(row["lots"])
+        entry = self.values.entry(instrument)
+        units = abs(self.values.units(instrument, lots))
+        cost = abs(self.values.amount(entry["settle"], row["cost_atoms"]))
+        average = (units / cost if entry["inverse"] else cost / units) if cost else 0.0
+        return {
+            "time_ns": row["time_ns"] - 1,
+            "instrument": instrument,
+            "price": average,
+            "account": row["account"],
+            "lots": lots,
+        }
 
     def _opening(self, account: int, first_ns: int | None) -> list[str]:
         if first_ns is None:

@@ -116,11 +116,12 @@ MARKS = _spec(
     + " ".join(f"{side}_depth_{b}bps_lots" for side in ("bid", "ask") for b in DEPTH_BANDS_BPS),
     small=True,
 )
+POSITIONS = _spec("positions", "account instrument lots cost_atoms", small=True)
 LEDGER = _spec("ledger", "kind debit credit atoms reference")
 
 FIXED_TABLES = (
     ORDERS, FILLS, ACCOUNTS, STATES, WARNINGS, LIQUIDATIONS, BANKRUPTCIES, DELEVERAGINGS, FUNDS,
-    FUNDING, MARKS,
+    FUNDING, MARKS, POSITIONS,
 )  # fmt: skip
 
 
