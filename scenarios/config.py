@@ -24,11 +24,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from agents.outside import OutsideParameters
 from agents.registry import AGENT_KINDS
 from exchange.instrument import parse_instrument
-from scenarios.bar_file import parse_time_ns
+from scenarios.bar_file import format_time, parse_time_ns
 from scenarios.errors import UserError, show
 from scenarios.path_kinds import PathParameters
 from scenarios.scenario_errors import as_scenario_error
@@ -83,16 +84,19 @@ class MarketTable(Model):
     @model_validator(mode="after")
     def _check(self) -> MarketTable:
         if self.end <= self.start:
-            raise not_allowed("end", "after start")
+            text = f"end: {format_time(self.end)} is not after start, {format_time(self.start)}"
+            raise PydanticCustomError("not_allowed", "{text}", {"text": text})
         seen: set[str] = set()
         for name in self.instruments:
             if name in seen:
-                raise not_allowed(name, "named once in instruments")
+                text = f"instruments: {show(name)} appears twice"
+                raise PydanticCustomError("not_allowed", "{text}", {"text": text})
             seen.add(name)
             try:
                 parse_instrument(name)
             except ValueError as error:
-                raise not_allowed(name, f"an instrument ({error})") from None
+                text = f"instruments: {error}"
+                raise PydanticCustomError("not_allowed", "{text}", {"text": text}) from None
         return self
 
     def depth(self, instrument_id: str) -> float:

@@ -31,9 +31,11 @@ _TYPES = {
     "dict_type": "a table",
     "model_type": "a table",
     "dataclass_type": "a table",
+    "model_attributes_type": "a table",
     "tuple_type": "a list",
     "list_type": "a list",
 }
+_UNION_BRANCHES = ("constrained-float", "dict[str,constrained-float]")
 _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 
@@ -60,11 +62,13 @@ def _line(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "union_tag_not_found":
         return f"{field}.kind: missing"
     if kind in _BOUNDS:
-        return f"{field}: {show(value)} is not in {_range(owner, location, context)}"
+        return f"{field}: {show(value)} is not {_range(owner, location, context)}"
     if kind in _TYPES:
         return f"{field}: {show(value)} is not {_TYPES[kind]}"
     if kind == "string_pattern_mismatch":
         return f"{field}: {show(value)} is not letters, digits, '-', '_' or '.'"
+    if kind == "string_too_short":
+        return f"{field}: is empty; text is needed"
     if kind == "too_short":
         return f"{field}: needs at least {context['min_length']} entries"
     if kind == "too_long":
@@ -89,7 +93,9 @@ def _walk(location: tuple[int | str, ...], model: type[Any]) -> tuple[list[int |
                 if inner is not None:
                     owner = parent = inner
                     continue
-                shown.append(part)
+                if part not in _UNION_BRANCHES:
+                    shown.append(part)
+                    parent = owner
                 continue
             parent = owner
             owner = _innermost(fields[part]) or owner
@@ -111,8 +117,12 @@ def _fields(owner: Any) -> dict[str, Any]:
     if dataclasses.is_dataclass(owner):
         hints = typing.get_type_hints(owner, include_extras=True)
         return {field.name: hints[field.name] for field in dataclasses.fields(owner)}
-    choices = [choice for choice in typing.get_args(owner) if dataclasses.is_dataclass(choice)]
-    return {"kind": str} if choices else {}
+    return {}
+
+
+def _is_table(annotation: Any) -> bool:
+    """Whether an annotation is a dataclass: the class, not one of its instances."""
+    return isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
 
 
 def _innermost(annotation: Any) -> Any:
@@ -122,7 +132,7 @@ def _innermost(annotation: Any) -> Any:
             return annotation
         return None
     arguments = typing.get_args(annotation)
-    if sum(dataclasses.is_dataclass(argument) for argument in arguments) > 1:
+    if sum(_is_table(argument) for argument in arguments) > 1:
         return annotation
     for argument in arguments:
         inner = _innermost(argument)
@@ -134,7 +144,7 @@ def _innermost(annotation: Any) -> Any:
 def _tagged(owner: Any, tag: str) -> Any:
     """The dataclass of a union whose `kind` is `tag`."""
     for choice in typing.get_args(owner):
-        if dataclasses.is_dataclass(choice):
+        if _is_table(choice):
             kinds = [f.default for f in dataclasses.fields(choice) if f.name == "kind"]
             if kinds == [tag]:
                 return choice
@@ -155,10 +165,12 @@ def _range(owner: Any, location: list[int | str], context: dict[str, Any]) -> st
         else:
             low, high, open_low, open_high = _merge(bound, low, high, open_low, open_high)
     if low is None:
-        return f"{'below' if open_high else 'at most'} {high}"
+        return f"{'below' if open_high else 'at most'} {_short(high)}"
     if high is None:
-        return f"{'above' if open_low else 'at least'} {low}"
-    return f"{'above ' if open_low else ''}{_short(low)}..{_short(high)}"
+        return f"{'above' if open_low else 'at least'} {_short(low)}"
+    if open_low:
+        return f"above {_short(low)} and at most {_short(high)}"
+    return f"in {_short(low)}..{_short(high)}"
 
 
 def _metadata(annotation: Any) -> list[Any]:
