@@ -1,5 +1,6 @@
 """Instrument ids, the contract table of spec 3.1 and 16.16, and the value function."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -150,9 +151,8 @@ def test_default_fees(instrument_id: str, maker: str, taker: str) -> None:
     ],
 )
 def test_bad_ids_are_refused_by_name(instrument_id: str, message: str) -> None:
-    with pytest.raises(ValueError, match=".") as refusal:
+    with pytest.raises(ValueError, match=re.escape(message)):
         parse_instrument(instrument_id)
-    assert message in str(refusal.value)
 
 
 def test_leap_day() -> None:
@@ -186,9 +186,8 @@ def test_overrides_name_any_coin() -> None:
     ],
 )
 def test_bad_overrides_are_refused(overrides: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=".") as refusal:
+    with pytest.raises(ValueError, match=re.escape(message)):
         parse_instrument("BTC-USDT-SWAP", **overrides)  # type: ignore[arg-type]
-    assert message in str(refusal.value)
 
 
 def test_spot_terms_that_make_no_sense_are_refused() -> None:

@@ -59,7 +59,7 @@ def test_parse_decimal_refuses_what_is_no_exact_number(value: object) -> None:
 
 @pytest.mark.parametrize("value", ["0", "-1", 0])
 def test_parse_positive(value: str | int) -> None:
-    with pytest.raises(ValueError, match="tick.*above 0"):
+    with pytest.raises(ValueError, match=r"tick.*above 0"):
         units.parse_positive(value, "tick")
 
 
