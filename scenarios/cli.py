@@ -211,7 +211,7 @@ def show_run(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="When: 2020-03-12T10:45:00Z, 10:45:00, or from the start 90m. The end if not given.",
+            help="When: 2020-03-12T10:45:00Z, 10:45:00, or from the start 90m; else the end.",
         ),
     ] = None,
 ) -> None:

@@ -164,7 +164,11 @@ def orders_words(unit: RiskUnitReport) -> str:
     largest = max(fill_set.mmr for fill_set in unit.fill_sets)
     if largest <= unit.mmr:
         return ""
-    words = {"buys": "all buy orders", "sells": "all sell orders", "all": "all orders"}
+    words = {
+        "buys": "all orders that add delta",
+        "sells": "all orders that lower delta",
+        "all": "all orders",
+    }
     return (
         f"initial margin is set by {words[unit.binding_set]} being filled: maintenance margin"
         f" {usd(largest)} then, {usd(largest - unit.mmr)} more than now"
@@ -210,7 +214,12 @@ def components_table(unit: RiskUnitReport) -> Table:
         )
     built.add_section()
     built.add_row(Text("maintenance margin", style="bold"), Text(usd(unit.mmr), style="bold"), "")
-    built.add_row("initial margin", usd(unit.imr), "")
+    largest = max((fill_set.mmr for fill_set in unit.fill_sets), default=unit.mmr)
+    note = ""
+    if largest > 0.0:
+        after = " after the orders below" if largest > unit.mmr else ""
+        note = f"{unit.imr / largest:.4g} x maintenance margin{after}"
+    built.add_row("initial margin", usd(unit.imr), note)
     return built
 
 

@@ -270,8 +270,8 @@ def order_view(answer: OrderAnswer) -> Group:
     is_spot = order.contract.kind == InstrumentKind.SPOT
     unit = order.contract.base if is_spot else "contracts"
     words = (
-        f" {'buy' if order.size > 0 else 'sell'} {coins(abs(order.size))} {unit} of"
-        f" {order.contract.instrument_id} at {price(order.price)}, {answer.order_type}"
+        f" {'buy' if order.size > 0 else 'sell'} {coins(abs(order.size))}"
+        f" {order.contract.instrument_id} @ {price(order.price)} {answer.order_type}"
     )
     code = "" if answer.reject is None else f" (code {answer.reject.okx_code})"
     built = table("USD", "now", "order open", "order filled")

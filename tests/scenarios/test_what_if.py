@@ -125,7 +125,7 @@ def test_without_auto_borrow_nothing_is_borrowed(tmp_path: Path) -> None:
 
 def test_order_table() -> None:
     text = run("margin", HEDGE, "--order", "sell 5 BTC-USDT-SWAP @ 97000 ioc").stdout
-    assert "ACCEPTED  sell 5 contracts of BTC-USDT-SWAP at 97,000, ioc" in text
+    assert "ACCEPTED  sell 5 BTC-USDT-SWAP @ 97,000 ioc" in text
     assert "order open" in text and "order filled" in text
     assert "The order occupies 28.39 of initial margin" in text
     refused = run("margin", HEDGE, "--order", "buy 1 BTC-USDT-SWAP @ 120000").stdout
