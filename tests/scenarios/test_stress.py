@@ -19,7 +19,8 @@ def cells_at(grid: dict[str, Any], **wanted: float) -> list[dict[str, Any]]:
 
 def test_cell_without_a_move_is_the_margin_report() -> None:
     for name in ("cross-quote-hedge", "bear-call-spread", "hedged-spot", "position-builder"):
-        grid = run_json("stress", example(name))
+        words = ("--index-moves", "10", "--vol-moves", "10", "--stablecoin-prices", "0.9")
+        grid = run_json("stress", example(name), *words)
         now = run_json("margin", example(name))
         (cell,) = cells_at(grid, indexMove=0.0, volMove=0.0, stablecoinPrice=0.99954)
         for key in ("eq", "totalMmr", "totalImr", "marginRatio"):
