@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import ROUND_DOWN, Decimal
 
 
 def usd(amount: float) -> str:
@@ -26,12 +27,18 @@ def coins(amount: float) -> str:
     """An amount of a coin: up to six decimals, fewer for large ones, no trailing zeros."""
     if amount == 0.0:
         return "0"
-    decimals = (
-        0 if abs(amount) >= 1e6 else 2 if abs(amount) >= 1e4 else 4 if abs(amount) >= 100 else 6
-    )
+    size = abs(amount)
+    decimals = 0 if size >= 1e4 else 2 if size >= 100 else 6
     text = f"{amount:,.{decimals}f}"
     text = text.rstrip("0").rstrip(".") if decimals else text
     return f"{amount:.3g}" if text in ("0", "-0") else text
+
+
+def at_most(amount: float) -> str:
+    """A largest amount to eight decimals, never rounded up."""
+    # 15 digits first: a multiple of a lot is not always the float that it prints as.
+    text = f"{Decimal(f'{amount:.15g}').quantize(Decimal('1e-8'), ROUND_DOWN):,f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def percent(fraction: float, decimals: int = 2) -> str:

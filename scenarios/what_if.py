@@ -36,7 +36,7 @@ from risk.contracts import DAYS_PER_YEAR, Contract, MarketSnapshot, days_to_expi
 from risk.margin import MarginReport, OrderInput, Portfolio, fill_order
 from risk.rules import RuleSet
 from scenarios.errors import UserError
-from scenarios.formats import coins, percent, price, ratio, usd
+from scenarios.formats import at_most, coins, percent, price, ratio, usd
 from scenarios.margin_input import check_rules, print_json, report_of
 from scenarios.margin_view import print_view, table
 from scenarios.market_moves import option_model_mark
@@ -105,7 +105,7 @@ def transfer_command(portfolio: Portfolio, rules: RuleSet, text: str, *, as_json
         print_json(answer)
         return
     verdict = Text(" ALLOWED " if allowed else " REFUSED ", style=_verdict_style(allowed))
-    words = f" transfer of {coins(float(amount))} {currency}; at most {coins(largest)} may leave"
+    words = f" transfer of {coins(float(amount))} {currency}; at most {at_most(largest)} may leave"
     why = (
         "A transfer borrows nothing and leaves adjusted equity at or above the initial margin:"
         f" {usd(before.eq)} against {usd(before.total_imr)} now."
@@ -287,7 +287,7 @@ def order_view(answer: OrderAnswer) -> Group:
     added = f" ({percent(share, 1)} of what is required now)" if share else ""
     notes = (
         f"The order occupies {usd(answer.occupied)} of initial margin{added}."
-        f"\nThe largest size that would be accepted: {coins(answer.largest_size)} {unit}."
+        f"\nThe largest size that would be accepted: {at_most(answer.largest_size)} {unit}."
         "\nThe filled column takes the limit price and no fee."
     )
     return Group(Text.assemble(verdict, words), f"{answer.reason}{code}", built, notes)
