@@ -72,7 +72,11 @@ def _market_sentence(run: Run, instrument: str) -> str:
     marks = run.marks.filter(pl.col("instrument").cast(pl.String) == instrument)
     values = ContractValues(run)
     coins = values.units_per_contract(instrument)
-    depth = (marks["bid_depth_100bps"] + marks["ask_depth_100bps"]) * coins
+    both = (marks["bid_depth_100bps"] + marks["ask_depth_100bps"]) * coins
+    filled = (both > 0).arg_true()  # books may be empty when a run begins: that is no crash
+    if not len(filled):
+        return f"The book of {instrument} stayed empty."
+    marks, depth = marks[filled[0] :], both[filled[0] :]
     before = float(depth.head(max(1, len(depth) // 10)).median() or 0.0)  # type: ignore[arg-type]
     lowest = float(depth.min() or 0.0)  # type: ignore[arg-type]
     at = clock(marks["time_ns"][depth.arg_min() or 0])

@@ -36,9 +36,9 @@ from scenarios.report_series import drawn_instruments
 from scenarios.run_directory import REPORT, Run, finite, write_text
 from scenarios.story import Story, StoryTeller, clock
 
-STORY_BUDGET = 1_200_000
-"""Characters of stories in a page: the smallest accounts' are shortened first, so that the page
-stays below 8 MB whatever the run."""
+STORY_BUDGET = 900_000
+"""Characters of stories in a page: beyond it accounts keep their ending only, and beyond half as
+much again a pointer, so that the page stays below 8 MB whatever the run."""
 
 
 def write_report(run: Run, twin: Run | None = None) -> Path:
@@ -141,22 +141,28 @@ def _by_size(run: Run, teller: StoryTeller) -> list[int]:
 
 def _story_texts(stories: list[Story]) -> list[str]:
     """HTML of each story, within the budget."""
-    texts, used = [], 0
+    texts: list[str] = []
+    used = 0
     for story in stories:
-        short = used > STORY_BUDGET
-        moments = [] if short else story.moments
-        rows = "".join(
-            f'<li class="{m.kind} {m.stage}"><time>{clock(m.time_ns)}</time>'
-            f"<span>{html.escape(m.text)}</span></li>"
-            for m in moments
-        )
+        pointer = f"<p>The steps: selloff explain RUN {html.escape(story.name)}</p>"
         opening = "".join(f"<p>{html.escape(s)}</p>" for s in story.opening)
         ending = "".join(f"<p><b>{html.escape(s)}</b></p>" for s in story.ending)
-        if short:
-            ending += f"<p>The steps: selloff explain RUN {html.escape(story.name)}</p>"
-        texts.append(f"{opening}<ol>{rows}</ol>{ending}")
+        if used > 1.5 * STORY_BUDGET:
+            texts.append(pointer)
+        elif used > STORY_BUDGET:
+            texts.append(opening + ending + pointer)
+        else:
+            texts.append(f"{opening}<ol>{_moment_items(story)}</ol>{ending}")
         used += len(texts[-1])
     return texts
+
+
+def _moment_items(story: Story) -> str:
+    return "".join(
+        f'<li class="{m.kind} {m.stage}"><time>{clock(m.time_ns)}</time>'
+        f"<span>{html.escape(m.text)}</span></li>"
+        for m in story.moments
+    )
 
 
 def _story_rows(run: Run, stories: list[Story]) -> list[dict[str, str]]:

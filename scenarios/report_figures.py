@@ -52,8 +52,8 @@ RATIO_TICKS = {
     "tickvals": [0.2, 0.5, 1, 2, 3, 5, 10, 20],
     "ticktext": ["20 %", "50 %", "100 %", "200 %", "300 %", "500 %", "10x", "20x"],
 }
-MOST_MARKERS = 1_500
-MOST_LINES = 40
+MOST_MARKERS = 1_000
+MOST_LINES = 25
 MOST_CASES = 600
 TIME_STEPS = 400
 
@@ -87,6 +87,17 @@ def price_figure(run: Run, instrument: str) -> Figure:
     return {"data": data, "layout": {"yaxis": _axis("price"), "hovermode": "closest"}}
 
 
+def drawn_price(rows: pl.DataFrame) -> list[float]:
+    """Where a forced action is drawn: its average price; a take-over, which is off the book and
+    at a price that no market saw, at the mark."""
+    return [
+        mark if stage == "take_over" else average or mark
+        for average, mark, stage in rows.select(
+            "average_price", "mark_price", pl.col("stage").cast(pl.String)
+        ).iter_rows()
+    ]
+
+
 def _liquidation_markers(run: Run, instrument: str) -> list[dict[str, Any]]:
     shown = run.liquidations.filter(
         pl.col("instrument").cast(pl.String) == instrument, pl.col("filled_lots") > 0
@@ -102,14 +113,7 @@ def _liquidation_markers(run: Run, instrument: str) -> list[dict[str, Any]]:
                 "mode": "markers",
                 "name": STAGE_WORDS[str(stage)],
                 "x": milliseconds(rows["time_ns"]),
-                # Off the book there is no trade price: the mark is where it stood.
-                "y": rounded(
-                    [
-                        average or mark
-                        for average, mark in rows.select("average_price", "mark_price").iter_rows()
-                    ],
-                    7,
-                ),
+                "y": rounded(drawn_price(rows), 7),
                 "text": [
                     f"{names[account]}: {side} {usd(notional)} USD"
                     for account, side, notional in rows.select(
@@ -226,8 +230,8 @@ def waterfall_figure(run: Run) -> Figure:
     """The deficit and who paid it, in the order of the waterfall."""
     s, losses = run.summary, run.bankruptcies
     parts = [
-        ("insurance funds", float(losses["fund_usd"].sum())),
-        ("deleveraged winners", float(losses["deleveraging_usd"].sum())),
+        ("insurance<br>funds", float(losses["fund_usd"].sum())),
+        ("winners<br>(ADL)", float(losses["deleveraging_usd"].sum())),
         ("socialised", float(losses["socialised_usd"].sum())),
         ("uncovered", float(losses["uncovered_usd"].sum())),
     ]
@@ -241,8 +245,7 @@ def waterfall_figure(run: Run) -> Figure:
                 "y": rounded(amounts),
                 "measure": ["absolute", *["relative"] * len(parts)],
                 "text": [usd(abs(a)) for a in amounts],
-                "textposition": "outside",
-                "cliponaxis": False,
+                "textposition": "auto",
                 "increasing": {"marker": {"color": RED}},
                 "decreasing": {"marker": {"color": GREEN}},
                 "totals": {"marker": {"color": INK}},
@@ -250,7 +253,11 @@ def waterfall_figure(run: Run) -> Figure:
                 "hovertemplate": "%{x}: %{text} USD<extra></extra>",
             }
         ],
-        "layout": {"yaxis": _axis("USD"), "showlegend": False},
+        "layout": {
+            "xaxis": {"tickangle": 0},
+            "yaxis": _axis("USD", rangemode="tozero"),
+            "showlegend": False,
+        },
     }
 
 
@@ -352,6 +359,8 @@ def depth_figure(run: Run, instrument: str) -> Figure:
 def stability_figure(run: Run, instrument: str) -> Figure:
     """R minute by minute; above 1 forced flow alone explains the move."""
     rows = stability(run, instrument)
+    largest = float(rows["r"].fill_null(0.0).max() or 0.0)  # type: ignore[arg-type]
+    top = max(1.0, float(np.log10(max(largest, 1.0))) + 0.2)
     return {
         "data": [
             {
@@ -363,10 +372,10 @@ def stability_figure(run: Run, instrument: str) -> Figure:
             }
         ],
         "layout": {
-            "yaxis": _axis("R", rangemode="tozero"),
+            "yaxis": _axis("R", type="log", range=[-1.5, top]),
             "showlegend": False,
             "bargap": 0,
-            "shapes": [_threshold(1.0, GREY)],
+            "shapes": [_threshold(1.0, INK)],
         },
     }
 
@@ -374,8 +383,11 @@ def stability_figure(run: Run, instrument: str) -> Figure:
 def fund_figure(run: Run) -> Figure:
     """All insurance funds together, in USD."""
     series = fund_series(run)
+    times, values = series["t"], series["usd"]
+    if times:  # the last balance holds until the end
+        times, values = [*times, milliseconds(run.marks["time_ns"])[-1]], [*values, values[-1]]
     line = {"shape": "hv"}
-    trace = _line(series["t"], series["usd"], "insurance funds", BLUE, line=line, fill="tozeroy")
+    trace = _line(times, values, "insurance funds", BLUE, line=line, fill="tozeroy")
     trace["fillcolor"] = "rgba(29,111,165,0.15)"
     return {
         "data": [trace],

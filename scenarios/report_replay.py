@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scenarios.cascade import Cascade
 from scenarios.formats import percent, plural, signed_percent, usd
-from scenarios.report_figures import STAGE_COLOURS, STATE_COLOURS
+from scenarios.report_figures import STAGE_COLOURS, STATE_COLOURS, drawn_price
 from scenarios.report_series import (
     account_matrix,
     book_frames,
@@ -30,7 +30,7 @@ from scenarios.story import STAGE_WORDS, Moment, Story
 
 FRAMES = 240
 MOST_ACCOUNTS = 400
-MOST_LOG_LINES = 1_500
+MOST_LOG_LINES = 1_000
 STATES = tuple(STATE_COLOURS)
 
 
@@ -111,7 +111,7 @@ def _hits(run: Run, instrument: str) -> dict[str, Any]:
     rows = rows.sort("notional_usd", descending=True).head(MOST_LOG_LINES).sort("seq")
     return {
         "t": (rows["time_ns"] // 1_000_000).to_list(),
-        "price": rounded([a or m for a, m in rows.select("average_price", "mark_price").rows()], 7),
+        "price": rounded(drawn_price(rows), 7),
         "usd": rounded(rows["notional_usd"], 4),
         "stage": [STAGE_WORDS[s] for s in rows["stage"].cast(pl.String)],
     }
@@ -126,6 +126,8 @@ def _log(stories: list[Story]) -> list[list[Any]]:
         if _told(m)
     ]
     lines.sort()
+    if len(lines) > MOST_LOG_LINES:  # the mild ones go first
+        lines = [line for line in lines if line[3] != "order_control"]
     if len(lines) > MOST_LOG_LINES:  # thin evenly: a log without its end would tell half
         keep = np.linspace(0, len(lines) - 1, MOST_LOG_LINES).astype(int)
         lines = [lines[i] for i in keep]
@@ -140,15 +142,13 @@ def chapters(
     run: Run, instrument: str, cascade: Cascade, times: NDArray[np.int64]
 ) -> list[dict[str, Any]]:
     """The moments to stop at, in order: frame, title, and a sentence to read aloud."""
-    found: list[tuple[int, str, str]] = [
-        (int(times[0]), "Before", "Everybody has enough margin; the book is full on both sides.")
-    ]
-    found += _state_chapters(run)
-    found += _cascade_chapters(run, cascade)
-    found += _loss_chapters(run)
+    found = _state_chapters(run) + _cascade_chapters(run, cascade) + _loss_chapters(run)
     found += _price_chapters(run, instrument)
-    found.append((int(times[-1]), "End", "What is left: look at the losses and the stories below."))
     found.sort(key=lambda chapter: chapter[0])
+    first, last = int(times[0]), int(times[-1])
+    before = (first, "Before", "Everybody has enough margin; the book is full on both sides.")
+    end = (last, "End", "What is left: look at the losses and the stories below.")
+    found = [before, *found, end]
     return [
         {
             "frame": min(int(np.searchsorted(times, time_ns)), len(times) - 1),
@@ -221,9 +221,9 @@ def _loss_chapters(run: Run) -> list[tuple[int, str, str]]:
     names, found = run.account_names, []
     lost = _first(run.bankruptcies)
     if lost:
-        text = (
-            f"{names[lost['account']]} has nothing left: the insurance fund takes its position at"
-            f" the bankruptcy price; {usd(lost['deficit_usd'])} USD are missing."
+        missing = lost["deficit_usd"]
+        text = f"{names[lost['account']]} has nothing left, and what it held is taken over; " + (
+            f"{usd(missing)} USD are missing." if missing > 0.005 else "nothing is missing yet."
         )
         found.append((lost["time_ns"], "First bankruptcy", text))
     won = _first(run.deleveragings)

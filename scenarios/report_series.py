@@ -95,7 +95,9 @@ def frame_times(run: Run, frames: int) -> NDArray[np.int64]:
 
     Picked from the times of market samples, so that every frame shows what was recorded.
     """
-    times = run.marks["time_ns"].unique().sort().to_numpy()
+    # A run may begin with empty books: the film begins when somebody quotes.
+    quoted = run.marks.filter(pl.col("bid_ticks") > 0)
+    times = (quoted if quoted.height else run.marks)["time_ns"].unique().sort().to_numpy()
     if len(times) <= frames:
         return times
     events = np.sort(
@@ -119,7 +121,8 @@ def frame_times(run: Run, frames: int) -> NDArray[np.int64]:
 def book_frames(run: Run, instrument: str, times: NDArray[np.int64]) -> dict[str, Any]:
     """The book at each frame: cumulative USD within each band, and the prices.
 
-    bids, asks: (frames, bands) in USD; bands in per cent.
+    bids, asks: (frames, bands) in USD; bands in per cent; usual_bids, usual_asks: medians before
+    the first forced action.
     """
     marks = run.marks.filter(pl.col("instrument").cast(pl.String) == instrument)
     values = ContractValues(run)
@@ -128,22 +131,35 @@ def book_frames(run: Run, instrument: str, times: NDArray[np.int64]) -> dict[str
     factor = np.full(len(at), values.units_per_contract(instrument))
     if not values.entry(instrument)["inverse"]:
         factor = factor * shown["mark"].to_numpy()
+    columns = {s: [f"{s}_depth_{b}bps" for b in DEPTH_BANDS_BPS] for s in ("bid", "ask")}
     sides = {
-        side: np.stack(
-            [shown[f"{side}_depth_{b}bps"].to_numpy() * factor for b in DEPTH_BANDS_BPS], axis=1
-        )
-        for side in ("bid", "ask")
+        side: np.stack([shown[c].to_numpy() * factor for c in names], axis=1)
+        for side, names in columns.items()
+    }
+    calm = _calm_rows(run, marks["time_ns"].to_numpy())
+    usual = {
+        side: np.nanmedian(marks[calm].select(names).to_numpy() * factor[0], axis=0)
+        for side, names in columns.items()
     }
     return {
         "bands": [b / 100 for b in DEPTH_BANDS_BPS],
         "bids": [rounded(row, 4) for row in sides["bid"]],
         "asks": [rounded(row, 4) for row in sides["ask"]],
+        "usual_bids": rounded(usual["bid"], 4),
+        "usual_asks": rounded(usual["ask"], 4),
         "mark": rounded(shown["mark"], 7),
         "index": rounded(shown["index"], 7),
         "last": rounded(shown["last"], 7),
         "best_bid": rounded(shown["best_bid"], 7),
         "best_ask": rounded(shown["best_ask"], 7),
     }
+
+
+def _calm_rows(run: Run, times: NDArray[np.int64]) -> slice:
+    """Samples before the first forced action, at least a twentieth of all."""
+    forced = run.liquidations["time_ns"].to_numpy()
+    end = int(np.searchsorted(times, forced.min())) if len(forced) else len(times)
+    return slice(0, max(end, len(times) // 20, 1))
 
 
 def _last_at(times: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -100,7 +100,7 @@
   const hitSizes = film.hits.usd.map((x) => x || 0);
   const largestHit = Math.max(1, ...hitSizes);
   let deepest = 1;
-  for (const side of [film.book.bids, film.book.asks])
+  for (const side of [film.book.bids, film.book.asks, [film.book.usual_bids, film.book.usual_asks]])
     for (const row of side) deepest = Math.max(deepest, row[row.length - 1] || 0);
   const sizes = film.accounts.size;
 
@@ -145,7 +145,7 @@
 
   function drawBook(i) {
     const bands = film.book.bands, asks = film.book.asks[i], bids = film.book.bids[i];
-    const usual = (side) => film.book[side][0];
+    const usual = (side) => film.book["usual_" + side];
     const bars = (values, sign, colour, name) => ({ type: "bar", orientation: "h", x: values, name: name,
       y: bands.map((b) => (sign > 0 ? "+" : "-") + b + " %"), marker: { color: colour },
       hovertemplate: "within %{y}: %{x:,.0f} USD<extra></extra>" });
