@@ -86,7 +86,7 @@ class RejectReason(Enum):
     CROSS_MODE_ONLY = ("51042", "margin positions are in cross mode in portfolio margin")
     NO_LEVERAGE_IN_PORTFOLIO_MODE = ("59111", "no leverage query in portfolio margin mode")
     REDUCE_ONLY = ("51169", "no position for a reduce-only order to reduce")
-    MMP_FROZEN = ("51034", "market-maker protection is frozen for this instrument family")
+    MMP_FROZEN = ("51009", "market-maker protection is frozen for this instrument family")
     # Cancel and amend
     ORDER_NOT_FOUND = ("51400", "the order is filled, cancelled or does not exist")
     AMEND_ORDER_NOT_FOUND = ("51503", "the order to amend does not exist")

@@ -66,7 +66,7 @@ def check_request(instrument: Instrument, request: OrderRequest) -> RejectReason
     price_ticks = request.price_ticks
     if price_ticks is None or price_ticks <= 0:
         return RejectReason.BAD_PRICE
-    if not instrument.is_on_tick(price_ticks):
+    if instrument.coarse_from_ticks and not instrument.is_on_tick(price_ticks):
         return RejectReason.BAD_TICK
     if order_type == _LIMIT:
         return None

@@ -25,8 +25,9 @@ def test_moving_band_is_the_formula_of_the_specification(
     index: int, premium: int, rates: limits.PriceLimitRates
 ) -> None:
     y, z = Fraction(rates.moving_bps, 10_000), Fraction(rates.outer_bps, 10_000)
-    high = min(max(index, index * (1 + y) + premium), index * (1 + z))
-    low = max(min(index, index * (1 - y) + premium), index * (1 - z))
+    exact = Fraction(index)
+    high = min(max(exact, exact * (1 + y) + premium), exact * (1 + z))
+    low = max(min(exact, exact * (1 - y) + premium), exact * (1 - z))
     band = limits.moving_band(index, premium, rates)
     assert band == (max(1, ceil(low)), max(1, floor(high)))
     assert band.low_ticks <= index <= band.high_ticks
