@@ -78,14 +78,25 @@ def admission(
     missing = f"equity {equity:,.2f} is below the initial margin {after.total_imr:,.2f} USD"
     if not immediate:
         return replace(result, reason=missing)
-    filled = margin_report(fill_order(portfolio, order), rules)
-    fee = order_fee(order, portfolio.market.usd(order.contract.base), rules)
-    gain = (filled.eq - fee - filled.total_imr) - (before.eq - before.total_imr)
+    filled = margin_report(filled_with_fee(portfolio, order, rules), rules)
+    gain = (filled.eq - filled.total_imr) - (before.eq - before.total_imr)
     if gain >= 0.0:
         text = f"{missing}, but the fill raises equity less margin by {gain:,.2f} USD"
         return replace(result, accepted=True, rule=REDUCES_RISK, reason=text, report_filled=filled)
     text = f"{missing}, and the fill lowers equity less margin by {-gain:,.2f} USD"
     return replace(result, reason=text, report_filled=filled)
+
+
+def filled_with_fee(portfolio: Portfolio, order: OrderInput, rules: RuleSet) -> Portfolio:
+    """The account after the whole order filled at its price and the taker fee was paid.
+
+    The fee is paid in the settlement currency (spot: the quote currency).  Source: 16.17 (b).
+    """
+    filled = fill_order(portfolio, order)
+    market, settle = portfolio.market, order.contract.settle
+    fee = order_fee(order, market.usd(order.contract.base), rules) / market.usd(settle)
+    balances = {**filled.balances, settle: filled.balances.get(settle, 0.0) - fee}
+    return replace(filled, balances=balances)
 
 
 def uncovered_currency(portfolio: Portfolio, order: OrderInput, rules: RuleSet) -> str:

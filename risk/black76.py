@@ -33,6 +33,8 @@ _INV_SQRT_PI = 1.0 / math.sqrt(math.pi)
 _SERIES_BELOW = 0.02
 # Above it the plain form has no cancellation, and the scaled one could overflow.
 _PLAIN_ABOVE = 0.5
+# A smaller sigma sqrt(T) counts as none: nothing finite is left to divide by it.
+_NO_DEVIATION = 1e-100
 # exp(-h^2 / 2) underflows beyond it.
 _H_LIMIT = -38.5
 
@@ -134,6 +136,15 @@ def _mills(x: float) -> float:
 
 
 @njit(cache=True)
+def _deviation(forward: float, years: float, sigma: float) -> float:
+    """sigma sqrt(T), or 0 where an option is worth its intrinsic value."""
+    if years <= 0.0 or sigma <= 0.0 or forward <= 0.0:
+        return 0.0
+    deviation = sigma * math.sqrt(years)
+    return deviation if deviation > _NO_DEVIATION else 0.0
+
+
+@njit(cache=True)
 def option_value(forward: float, strike: float, years: float, sigma: float, is_call: bool) -> float:
     """Undiscounted value, USD per coin; intrinsic where years <= 0 or sigma <= 0.
 
@@ -143,9 +154,10 @@ def option_value(forward: float, strike: float, years: float, sigma: float, is_c
         intrinsic = max(0.0, forward - strike)
     else:
         intrinsic = max(0.0, strike - forward)
-    if years <= 0.0 or sigma <= 0.0 or forward <= 0.0:
+    deviation = _deviation(forward, years, sigma)
+    if deviation == 0.0:
         return intrinsic
-    return intrinsic + otm_value(forward, strike, sigma * math.sqrt(years))
+    return intrinsic + otm_value(forward, strike, deviation)
 
 
 @njit(cache=True)
@@ -160,29 +172,28 @@ def _d1(forward: float, strike: float, deviation: float) -> float:
 @njit(cache=True)
 def option_delta(forward: float, strike: float, years: float, sigma: float, is_call: bool) -> float:
     """N(d1), or N(d1) - 1 of a put; at expiry N(d1) is 1 if F > K else 0.  Source: 16.1, 16.2."""
-    if years <= 0.0 or sigma <= 0.0 or forward <= 0.0:
+    deviation = _deviation(forward, years, sigma)
+    if deviation == 0.0:
         above = 1.0 if forward > strike else 0.0
         return above if is_call else above - 1.0
-    d1 = _d1(forward, strike, sigma * math.sqrt(years))
+    d1 = _d1(forward, strike, deviation)
     return normal_cdf(d1) if is_call else -normal_cdf(-d1)
 
 
 @njit(cache=True)
 def option_vega(forward: float, strike: float, years: float, sigma: float) -> float:
     """F phi(d1) sqrt(T): USD per coin and unit of volatility (1 = 100 points); 0 at expiry."""
-    if years <= 0.0 or sigma <= 0.0 or forward <= 0.0:
+    deviation = _deviation(forward, years, sigma)
+    if deviation == 0.0:
         return 0.0
-    root = math.sqrt(years)
-    return forward * normal_density(_d1(forward, strike, sigma * root)) * root
+    return forward * normal_density(_d1(forward, strike, deviation)) * math.sqrt(years)
 
 
 @njit(cache=True)
 def option_gamma(forward: float, strike: float, years: float, sigma: float) -> float:
     """phi(d1) / (F sigma sqrt(T)): second derivative of the value in F; 0 at expiry."""
-    if years <= 0.0 or sigma <= 0.0 or forward <= 0.0:
-        return 0.0
-    deviation = sigma * math.sqrt(years)
-    if deviation < 1e-150:
+    deviation = _deviation(forward, years, sigma)
+    if deviation == 0.0:
         return 0.0
     return normal_density(_d1(forward, strike, deviation)) / (forward * deviation)
 
@@ -190,10 +201,11 @@ def option_gamma(forward: float, strike: float, years: float, sigma: float) -> f
 @njit(cache=True)
 def option_theta(forward: float, strike: float, years: float, sigma: float) -> float:
     """-F phi(d1) sigma / (2 sqrt(T)): change of the value per year of time; 0 at expiry."""
-    if years <= 0.0 or sigma <= 0.0 or forward <= 0.0:
+    deviation = _deviation(forward, years, sigma)
+    if deviation == 0.0:
         return 0.0
-    root = math.sqrt(years)
-    return -forward * normal_density(_d1(forward, strike, sigma * root)) * sigma / (2.0 * root)
+    density = normal_density(_d1(forward, strike, deviation))
+    return -forward * density * sigma / (2.0 * math.sqrt(years))
 
 
 @njit(cache=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from risk.contracts import FUTURE, OPTION, PERPETUAL, SPOT, Contract, MarketSnapshot
+from risk.contracts import OPTION, SPOT, Contract, MarketSnapshot
 
 PORTFOLIO_MODE = "portfolio"
 MULTI_CURRENCY_MODE = "multi_currency"
@@ -67,21 +68,23 @@ class Portfolio:
     def __post_init__(self) -> None:
         if self.mode not in ACCOUNT_MODES:
             raise ValueError(f"mode must be one of {', '.join(ACCOUNT_MODES)}, not {self.mode!r}")
+        for currency, amount in self.balances.items():
+            _finite(f"balances.{currency}", amount)
         seen: set[str] = set()
-        for position in self.positions:
-            name = position.contract.instrument_id
-            if position.contract.kind == SPOT:
-                raise ValueError(f"positions: {name} is spot; spot is held as a balance")
+        for held in self.positions:
+            name = held.contract.instrument_id
+            _check(f"positions: {name}", held.contract, held.size, held.entry_price)
             if name in seen:
                 raise ValueError(f"positions: {name} appears twice")
             seen.add(name)
-            _positive(f"positions: {name} entry_price", position.entry_price, position.contract)
+        for apart in self.isolated:
+            name = f"isolated: {apart.contract.instrument_id}"
+            _check(name, apart.contract, apart.size, apart.entry_price)
+            _finite(f"{name} margin", apart.margin)
         for order in self.orders:
-            name = order.contract.instrument_id
-            _positive(f"orders: {name} price", order.price, order.contract)
-        for held in self.isolated:
-            if held.contract.kind == SPOT:
-                raise ValueError(f"isolated: {held.contract.instrument_id} is spot")
+            name = f"orders: {order.contract.instrument_id}"
+            _finite(f"{name} size", order.size)
+            _price(f"{name} price", order.price, order.contract)
 
     def position_size(self, instrument_id: str) -> float:
         """Signed contracts held in `instrument_id`, 0.0 when there is none."""
@@ -95,11 +98,23 @@ class Portfolio:
         return replace(self, orders=(*self.orders, order))
 
 
-def _positive(name: str, price: float, contract: Contract) -> None:
+def _check(name: str, contract: Contract, size: float, entry_price: float) -> None:
+    if contract.kind == SPOT:
+        raise ValueError(f"{name} is spot; spot is held as a balance")
+    _finite(f"{name} size", size)
+    _price(f"{name} entry_price", entry_price, contract)
+
+
+def _finite(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, not {value!r}")
+
+
+def _price(name: str, price: float, contract: Contract) -> None:
     """Prices are positive; an option may be worth nothing."""
     allowed = price >= 0.0 if contract.kind == OPTION else price > 0.0
-    if not allowed or price == float("inf"):
-        raise ValueError(f"{name} must be positive, not {price!r}")
+    if not allowed or not math.isfinite(price):
+        raise ValueError(f"{name} must be positive and finite, not {price!r}")
 
 
 def profit(contract: Contract, size: float, entry_price: float, mark_price: float) -> float:
@@ -154,6 +169,3 @@ def _average(contract: Contract, size: float, entry: float, added: float, price:
     if contract.inverse:
         return (size + added) / (size / entry + added / price)
     return (size * entry + added * price) / (size + added)
-
-
-DERIVATIVE_KINDS = (PERPETUAL, FUTURE, OPTION)

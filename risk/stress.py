@@ -244,9 +244,9 @@ def rounded(
     """Round the rows so that sums over an account are exact in any order.
 
     lots_per_contract: float64 (instruments,). limit_lots: the largest |position| + open orders of
-    one account in one instrument, for all instruments or for each. The quantum is chosen per unit
-    and column so that a full account stays below 2^52 quanta: each entry moves by at most
-    2^-53 x (sum of limit x |entry|), that is about 1e-6 of it for ten instruments with 2^30 lots.
+    one account in one instrument, for all instruments or, better, for each (lots worth the same
+    USD). The quantum is chosen per unit and column so that a full account stays below 2^52 quanta:
+    an entry moves by at most 2^-52 x (sum over the unit of limit x |entry|).
     Source: design.md sections 3 and 5.
     """
     limits = np.broadcast_to(np.asarray(limit_lots, np.float64), lots_per_contract.shape)
