@@ -232,6 +232,63 @@ def explain(
     explain_command(run, account)
 
 
+@app.command()
+def compare(
+    left: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    right: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of another.")],
+    html: Annotated[
+        Path | None, typer.Option(help="Draw both prices into this file (self-contained HTML).")
+    ] = None,
+) -> None:
+    """What differs between two runs: settings, figures, prices."""
+    from scenarios.compare import compare_command
+
+    compare_command(left, right, html)
+
+
+@app.command()
+def report(
+    run: RunPath,
+    twin: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="A run to set beside it in the report.")
+    ] = None,
+) -> None:
+    """Write a run's report.html again, with a twin run beside it if given."""
+    from scenarios.report import report_command
+
+    report_command(run, twin)
+
+
+@app.command()
+def sweep(
+    scenario: Annotated[
+        str, typer.Argument(help="A shipped scenario (selloff list) or a TOML file.")
+    ],
+    seeds: Annotated[str, typer.Option(help="FROM:TO (TO not included), or 1,5,9.")] = "0:8",
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=V1,V2", help="A field and the values it takes (repeatable)."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes on this machine; one per core if not given.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask cluster, e.g. tcp://10.0.0.1:8786.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Results folder; sweeps/NAME-HASH if not given.")
+    ] = None,
+) -> None:
+    """Run a scenario over a grid of settings and seeds; resumes where it was stopped."""
+    from scenarios.sweep_command import sweep_command
+
+    raise typer.Exit(
+        sweep_command(
+            scenario, grid=grid or [], seeds=seeds, jobs=jobs, scheduler=scheduler, out=out
+        )
+    )
+
+
 def main() -> None:
     """The entry point of the installed command."""
     app(prog_name="selloff")

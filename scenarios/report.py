@@ -48,6 +48,12 @@ def write_report(run: Run, twin: Run | None = None) -> Path:
     return path
 
 
+def report_command(path: Path, twin: Path | None) -> None:
+    """Write the report of a finished run and say where it is."""
+    written = write_report(Run.load(path), None if twin is None else Run.load(twin))
+    print(f"report: {written}")
+
+
 def render(run: Run, twin: Run | None = None) -> str:
     """The page's HTML."""
     instrument = main_instrument(run)
