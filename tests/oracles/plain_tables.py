@@ -142,6 +142,11 @@ TIER_SIZES = {
     "ETH": (300.0, 400.0, 500.0, 300.0),
     "USDT": (1e6, 2e6, 3e6, 1e6),
     "USDC": (1e6, 2e6, 3e6, 1e6),
+    # No borrow tiers are named for these three. USD is taken as USDT; the others have the sizes of
+    # their discount tiers (4.4) and the pattern's step, the size of tier 1 (7.3).
+    "USD": (1e6, 2e6, 3e6, 1e6),
+    "UST": (1e6, 2e6, 4e6, 1e6),
+    "USDE": (1e6, 2e6, 4e6, 1e6),
     "SOL": (5000.0, 6250.0, 7500.0, 5000.0),
     "XRP": (400e3, 500e3, 600e3, 400e3),
     "LTC": (8000.0, 10000.0, 12000.0, 8000.0),
@@ -168,7 +173,7 @@ DISCOUNT_FIXED = {
     "UST": [(1e6, 0.95), (2e6, 0.85), (4e6, 0.5), (INFINITY, 0.0)],
     "USDE": [(1e6, 0.95), (2e6, 0.85), (4e6, 0.5), (INFINITY, 0.0)],
 }
-K3_BORROWERS = {"SUI", "AVAX", "LINK", "DASH"}
+K3_BORROWERS = {"SUI", "AVAX", "LINK", "DASH", "UST", "USDE"}
 
 
 def borrow_tier(currency: str, amount: float) -> int:

@@ -20,7 +20,7 @@ COINS = {
     "ADA": 1.0, "BNB": 700.0, "SUI": 4.6, "AVAX": 38.0, "LINK": 22.0, "DASH": 38.0,
 }
 STABLE = ("USDT", "USDC")
-NO_LOANS = ("USD", "UST", "USDE")  # the specification gives no borrow tiers of these
+OTHER_DOLLARS = ("USD", "UST", "USDE")
 # upper bounds of some tiers: balances exactly on them must fall into the lower tier
 TIER_BOUNDS = {
     "BTC": (20, 25, 30, 50), "ETH": (300, 400, 500, 800), "USDT": (1e6, 2e6, 3e6, 5e6),
@@ -63,7 +63,7 @@ class _Maker:
         }
         self.rules, self.mode = rules, mode
         # most accounts hedge, at one scale per coin; independent sizes would hide the small one
-        self.rich: list[str] = []  # held beyond what any order can sell
+        self.dollars: list[str] = []  # stablecoins held beside USDT and USDC
         self.scale = {
             c: 10.0 ** rng.uniform(*rng.choice(((-2.0, 4.0), (4.0, 6.0), (6.0, 8.3))))
             for c in self.coins
@@ -183,13 +183,12 @@ class _Maker:
             elif draw < 0.35 and currency in TIER_BOUNDS:
                 coins = float(rng.choice(TIER_BOUNDS[currency]))
             result[currency] = coins if rng.random() < 0.65 else -coins
-        for currency in NO_LOANS:
-            if rng.random() < 0.1:
+        for currency in OTHER_DOLLARS:
+            if rng.random() < 0.12:
                 self.usd[currency] = 1.0 if currency == "USD" else _round(rng.uniform(0.6, 1.0))
-                # more than eight orders of the largest size can sell
-                result[currency] = _round(8.0 * LARGEST_SPOT["UST"] + 10.0 ** rng.uniform(0, 8))
+                result[currency] = rng.choice((1.0, 1.0, -1.0)) * _round(10.0 ** rng.uniform(0, 7))
                 if currency != "USD":
-                    self.rich.append(currency)
+                    self.dollars.append(currency)
         return result
 
     def spot_pair(self) -> str:
@@ -198,7 +197,7 @@ class _Maker:
         if draw < 0.08:
             return "USDC-USDT"
         if draw < 0.16:
-            return f"{self.rng.choice(self.rich)}-USDT" if self.rich else "USDC-USDT"
+            return f"{self.rng.choice(self.dollars or ['USDC'])}-USDT"
         return f"{self.rng.choice(self.coins)}-{self.rng.choice((*STABLE, *STABLE, 'USD'))}"
 
     def orders(self, held: list[str]) -> list[dict]:
@@ -210,16 +209,9 @@ class _Maker:
             if held and draw > 0.75:
                 name = rng.choice(held)
             price = self.price(name) * rng.choice((1.0, rng.uniform(0.93, 1.07)))
-            result.append({"instrument": name, "side": self.side(name),
+            result.append({"instrument": name, "side": rng.choice(("buy", "sell")),
                            "size": self.size(name), "price": _round(price)})
         return result
-
-    def side(self, name: str) -> str:
-        """Return a side; dollars without borrow tiers are not bought with, nor sold unless held."""
-        base, quote = name.split("-")[:2]
-        if base in NO_LOANS or (name.count("-") == 1 and quote in NO_LOANS):
-            return "sell"
-        return self.rng.choice(("buy", "sell"))
 
     def position(self, name: str) -> dict:
         """Return a position in an instrument."""
