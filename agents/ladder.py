@@ -44,6 +44,14 @@ class Ladder:
         """The current order of each level (None: never sent or withdrawn)."""
         return self._orders[side]
 
+    def lots_at(self, side: Side, price_ticks: int) -> int:
+        """Own lots resting at one price, as reported. O(levels)."""
+        total = 0
+        for own in self._orders[side]:
+            if own is not None and not own.is_done and own.request.price_ticks == price_ticks:
+                total += own.remaining_lots
+        return total
+
     def move(
         self,
         side: Side,

@@ -174,6 +174,7 @@ class MarketMaker(Agent):
         self.withdrawn_until_ns = -1
         self._last_ns = 0
         self._last_mid = float("nan")
+        self._last_fair = 0.0
         self._levels = len(p.offsets_bp)
         self._offsets = [offset * 1e-4 for offset in p.offsets_bp]
         self._widths = half_gaps(p.offsets_bp)
@@ -216,27 +217,42 @@ class MarketMaker(Agent):
         depth = self.depth * stress.depth_factor * self.showing
         targets = [depth * width for width in self._widths]
         tolerances = [tolerance * fair for tolerance in self._tolerances]
-        if self.inventory > self.inventory_limit:
-            self.ladder.withdraw(Side.BUY)
-            own_bid = 0
+        top, bottom = self._others_best(Side.SELL), self._others_best(Side.BUY)
+        bids = [
+            min(int(fair * (1.0 - half_spread - offset * stretch)), top - 1)
+            for offset in self._offsets
+        ]
+        # A fair price on a tick would put bid and offer on that tick.
+        bottom = max(bottom, bids[0] if self.inventory <= self.inventory_limit else 0)
+        asks = [
+            max(ceil(fair * (1.0 + half_spread + offset * stretch)), bottom + 1)
+            for offset in self._offsets
+        ]
+        # The side that steps back goes first, or the other would run into it.
+        if fair > self._last_fair:
+            self._move(Side.SELL, asks, targets, tolerances)
+            self._move(Side.BUY, bids, targets, tolerances)
         else:
-            top = ask - 1 if ask is not None else 1 << 60
-            prices = [
-                min(int(fair * (1.0 - half_spread - offset * stretch)), top)
-                for offset in self._offsets
-            ]
-            own_bid = prices[0]
-            self.ladder.move(Side.BUY, prices, targets, tolerances, self.draws.normal)
-        if self.inventory < -self.inventory_limit:
-            self.ladder.withdraw(Side.SELL)
+            self._move(Side.BUY, bids, targets, tolerances)
+            self._move(Side.SELL, asks, targets, tolerances)
+        self._last_fair = fair
+
+    def _move(
+        self, side: Side, prices: list[int], targets: list[float], tolerances: list[float]
+    ) -> None:
+        if side * self.inventory > self.inventory_limit:
+            self.ladder.withdraw(side)
         else:
-            # A fair price on a tick would put bid and offer on that tick.
-            bottom = max(own_bid, bid or 0) + 1
-            prices = [
-                max(ceil(fair * (1.0 + half_spread + offset * stretch)), bottom)
-                for offset in self._offsets
-            ]
-            self.ladder.move(Side.SELL, prices, targets, tolerances, self.draws.normal)
+            self.ladder.move(side, prices, targets, tolerances, self.draws.normal)
+
+    def _others_best(self, side: Side) -> int:
+        """Best price of a side without the maker's own orders, which are about to move: 0 or a
+        very high price where nobody else quotes. It looks at three levels."""
+        price = 0 if side > 0 else 1 << 60
+        for price, lots in self.market.depth(side, 3):
+            if lots > self.ladder.lots_at(side, price):
+                break
+        return price
 
     def _age(self, mid: float) -> None:
         """Let inventory fade, mark it to the mid, and withdraw or return."""

@@ -12,10 +12,11 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentProcess
+from agents.base import Agent, AgentContext, AgentEvent, AgentProcess
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup, trading_balances
+from exchange.events import Fill
 from exchange.order import OrderRequest, OrderType, Side
 
 
@@ -74,20 +75,45 @@ class MetaorderTakerParameters(AgentParameters):
 
 
 class Metaorder:
-    """A sign and the children left; `number` identifies it in its children's client ids."""
+    """A sign and a number of children; `number` identifies it in its children's client ids.
 
-    __slots__ = ("children", "number", "remaining", "sign")
+    What became of it, as reported: traded_children, filled_lots, and the times of its first and
+    last fill at the exchange (0: none).
+    """
+
+    __slots__ = (
+        "_last_order_id",
+        "children",
+        "filled_lots",
+        "first_ns",
+        "last_ns",
+        "number",
+        "remaining",
+        "sign",
+        "traded_children",
+    )
 
     def __init__(self, number: int, sign: int, children: int) -> None:
         self.number = number
         self.sign = sign
         self.children = children
         self.remaining = children
+        self.traded_children = self.filled_lots = 0
+        self.first_ns = self.last_ns = self._last_order_id = 0
+
+    def note(self, fill: Fill) -> None:
+        """Take a fill of one of its children."""
+        self.first_ns = self.first_ns or fill.time_ns
+        self.last_ns = fill.time_ns
+        self.filled_lots += fill.size_lots
+        if fill.taker.order_id != self._last_order_id:
+            self._last_order_id = fill.taker.order_id
+            self.traded_children += 1
 
 
 class MetaorderTaker(Agent):
-    """See `MetaorderTakerParameters`. Child ids are `number:child`, so that a run's metaorders
-    can be put together from its orders."""
+    """See `MetaorderTakerParameters`. Client ids of children are `number:child`; `history` holds
+    every metaorder since the start, number n at place n - 1, for measuring their impact."""
 
     def __init__(self, context: AgentContext, parameters: MetaorderTakerParameters) -> None:
         super().__init__(context)
@@ -97,7 +123,7 @@ class MetaorderTaker(Agent):
         self._smallest = p.smallest * unit
         self._largest = p.largest * unit
         self._position_limit = p.position_limit * unit
-        self._started = 0
+        self.history: list[Metaorder] = []
         self.live = [self._new_metaorder() for _ in range(p.metaorders)]
 
     def run(self) -> AgentProcess:
@@ -108,6 +134,12 @@ class MetaorderTaker(Agent):
             pace = p.events_per_second * min(self.market.stress.activity, p.activity_cap)
             yield env.timeout(draws.exponential_ns(1.0 / pace))
             self.send_child()
+
+    def on_event(self, event: AgentEvent) -> None:
+        super().on_event(event)
+        if type(event) is Fill and event.taker.owner == self.venue.owner:
+            number = int(event.taker.client_order_id.partition(":")[0])
+            self.history[number - 1].note(event)
 
     def send_child(self) -> None:
         """Send one child of one live metaorder; an empty opposite side costs the child."""
@@ -137,8 +169,9 @@ class MetaorderTaker(Agent):
 
     def _new_metaorder(self) -> Metaorder:
         p = self.parameters
-        self._started += 1
         position = self.bought_lots.get(p.instrument_id, 0)
         to_buy = 0.5 - 0.5 * tanh(position / self._position_limit)
         length = int(self.draws.pareto(1.0, p.length_exponent, p.maximum_children))
-        return Metaorder(self._started, self.draws.sign(to_buy), length)
+        made = Metaorder(len(self.history) + 1, self.draws.sign(to_buy), length)
+        self.history.append(made)
+        return made

@@ -46,13 +46,13 @@ def test_widths_cover_the_book_once() -> None:
 
 
 def test_first_look_fills_both_sides_around_the_outside_price() -> None:
-    exchange, maker = one_maker()
+    exchange, maker = one_maker(size_log_sd=0.0)
     assert quote(exchange, maker) == {Side.BUY: 13, Side.SELL: 13}
     market = exchange.markets[PERPETUAL]
     assert market.best_bid_ticks() == 500_000  # 50,000.0 at a tick of 0.1, rounded down
     assert market.best_ask_ticks() == 500_001  # one tick away: post-only, it slides
     within = market.volume_within(Side.BUY, int(500_000 * 0.99))
-    assert within / market.lots_per_bp == pytest.approx(130.0, rel=0.25)  # all levels to 100 bp
+    assert within / market.lots_per_bp == pytest.approx(129.95, rel=0.01)  # all levels to 100 bp
 
 
 def test_nothing_moves_nothing_is_sent() -> None:
@@ -67,6 +67,19 @@ def test_a_small_move_replaces_the_touch_only() -> None:
     exchange.outside["BTC"].log_price += 0.02e-4  # one tick
     sent = quote(exchange, maker)
     assert 1 <= sent.total() <= 4
+
+
+@pytest.mark.parametrize("ticks", [-7, 5, 40])
+def test_own_stale_orders_do_not_hold_its_new_ones_back(ticks: int) -> None:
+    exchange, maker = one_maker(size_log_sd=0.0, outside_weight=1.0)
+    quote(exchange, maker)
+    exchange.outside["BTC"].log_price = log((500_000.5 + ticks) / 10)
+    quote(exchange, maker)
+    market = exchange.markets[PERPETUAL]
+    assert market.best_bid_ticks() == 500_000 + ticks
+    assert market.best_ask_ticks() == 500_001 + ticks
+    live = exchange.venues[0].live_orders(PERPETUAL)
+    assert len(live) == 26  # nothing was refused for crossing
 
 
 def test_inventory_shifts_quotes_down_and_stops_the_bid() -> None:

@@ -56,6 +56,12 @@ def test_metaorders_end_and_are_replaced() -> None:
     assert agent.live[0].number == first.number + 1
     ids = [request.client_order_id for request in exchange.venues[-1].sent]
     assert ids == [f"1:{child}" for child in range(first.children)]
+    exchange.run(1)
+    assert agent.history[0] is first
+    assert first.traded_children == first.children
+    assert first.filled_lots == sum(request.size_lots for request in exchange.venues[-1].sent)
+    assert first.sign * first.filled_lots == agent.bought_lots[PERPETUAL]
+    assert exchange.venues[-1].now_ns - 2 * 10**9 < first.first_ns <= first.last_ns
 
 
 def test_a_large_position_turns_new_metaorders() -> None:
