@@ -109,7 +109,10 @@ _FEE_RATES: Final = {  # maker, taker; spec 11.7
     InstrumentKind.FUTURE: (Decimal("0.0002"), Decimal("0.0005")),
     InstrumentKind.OPTION: (Decimal("0.0002"), Decimal("0.0003")),
 }
-_DEFAULT_POSITION_LIMIT_LOTS: Final = 2**33
+DERIVATIVE_LIMIT_LOTS: Final = 2**28
+"""Largest position of an account in a contract. It also sets the rounding step of the stress rows
+(`risk.stress.rounded`): with 2^33 a unit with options would be off by 1e-4, with 2^28 by 4e-6."""
+SPOT_LIMIT_LOTS: Final = 2**50
 _CURRENCY: Final = re.compile(r"(?=.*[A-Z])[A-Z0-9]{2,12}")
 _DATE: Final = re.compile(r"[0-9]{6}")
 _STRIKE: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?")
@@ -149,7 +152,7 @@ class Instrument:
     option_type: str | None = None
     maker_fee_rate: Decimal = Decimal("0.0002")
     taker_fee_rate: Decimal = Decimal("0.0005")
-    position_limit_lots: int = _DEFAULT_POSITION_LIMIT_LOTS
+    position_limit_lots: int = DERIVATIVE_LIMIT_LOTS
     units_per_lot: Fraction = field(init=False, repr=False, compare=False)
     value_numerator: int = field(init=False, repr=False, compare=False)
     value_denominator: int = field(init=False, repr=False, compare=False)
@@ -268,7 +271,9 @@ def parse_instrument(instrument_id: str, **overrides: Unpack[InstrumentOverrides
     terms = _contract_terms(instrument_id, kind, base, quote, overrides)
     maker_fee_rate, taker_fee_rate = _FEE_RATES[kind]
     coin_settled = inverse or kind == InstrumentKind.OPTION
-    limit = overrides.get("position_limit_lots", _DEFAULT_POSITION_LIMIT_LOTS)
+    spot = kind == InstrumentKind.SPOT
+    default_limit = SPOT_LIMIT_LOTS if spot else DERIVATIVE_LIMIT_LOTS
+    limit = overrides.get("position_limit_lots", default_limit)
     if limit <= 0:
         raise ValueError(f"{instrument_id}: position_limit_lots: {limit} must be above 0")
     return Instrument(

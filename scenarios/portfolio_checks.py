@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _LARGEST_OPTION_PRICE = Decimal(1000)
 _LONGEST_ID = 60
+LARGEST_LOTS = 2**53  # a report is not the venue: it takes any size that a float counts exactly
 
 
 def check_portfolio(file: PortfolioFile) -> dict[str, Instrument]:
@@ -114,7 +115,7 @@ def check_instrument(
 def _check_size(field: str, size: Decimal, instrument: Instrument, findings: list[str]) -> None:
     is_spot = instrument.kind == InstrumentKind.SPOT
     noun = f"number of {instrument.base if is_spot else 'contracts'}"
-    largest = instrument.position_limit_lots * instrument.lot
+    largest = LARGEST_LOTS * instrument.lot
     if abs(size) > largest:
         findings.append(f"{field}.size: {show(size)} is not a {noun} of at most {plain(largest)}")
     elif size == 0 or size % instrument.lot != 0:

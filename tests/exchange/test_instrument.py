@@ -170,7 +170,7 @@ def test_overrides_name_any_coin() -> None:
     assert option.units_per_lot == 1
     limited = parse_instrument("BTC-USDT-SWAP", position_limit_lots=5)
     assert limited.position_limit_lots == 5
-    assert parse_instrument("BTC-USDT-SWAP").position_limit_lots == 2**33
+    assert parse_instrument("BTC-USDT-SWAP").position_limit_lots == 2**28
 
 
 @pytest.mark.parametrize(
