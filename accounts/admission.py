@@ -17,7 +17,7 @@ from exchange.order import OrderType
 from risk import order_tables as t
 
 if TYPE_CHECKING:
-    from accounts.account import Account, Position
+    from accounts.account import Account
     from accounts.exposures import Exposures
     from accounts.listing import Listing
     from exchange.order import OrderRequest
@@ -38,7 +38,7 @@ def rule_refusal(
     listing: Listing, account: Account, request: OrderRequest, *, stale: bool
 ) -> RejectReason | None:
     """Why the rules that need no margin refuse a request; None if they do not. O(1)."""
-    if listing.state != ListingState.TRADING:
+    if listing.state:
         if listing.state == ListingState.EXPIRED:
             return RejectReason.INSTRUMENT_EXPIRED
         return RejectReason.INSTRUMENT_SUSPENDED
@@ -49,6 +49,8 @@ def rule_refusal(
     reason = check_request(listing.instrument, request)
     if reason is not None:
         return reason
+    if request.size_lots > listing.limit_lots:
+        return RejectReason.POSITION_LIMIT
     if stale:
         return RejectReason.INSTRUMENT_SUSPENDED
     price = request.price_ticks
@@ -61,21 +63,10 @@ def rule_refusal(
     return None
 
 
-def over_position_limit(
-    listing: Listing, position: Position, exposures: Exposures, side: int, lots: int
-) -> bool:
-    """Whether position, open orders of this side and the new order exceed the limit. O(1)."""
-    limit = listing.instrument.position_limit_lots
-    if lots > limit:
-        return True
-    row = exposures.positions[position.row]
-    if side > 0:
-        return position.lots + int(row[t.P_BUY]) + lots > limit
-    return -position.lots + int(row[t.P_SELL]) + lots > limit
-
-
 def margin_refusal(code: int, exposures: Exposures) -> tuple[RejectReason, str]:
     """The venue's reason for a refusal code of `place`, and its margin report in one line."""
+    if code == t.OVER_POSITION_LIMIT:
+        return RejectReason.POSITION_LIMIT, ""
     smallest, initial, adjusted, maintenance = exposures.refused_figures()
     return _MARGIN_REASONS[code], (
         f"with this order the smallest adjusted equity over the fill sets would be "

@@ -18,7 +18,6 @@ from accounts.admission import (
     IMMEDIATE,
     SWEEPING,
     margin_refusal,
-    over_position_limit,
     rule_refusal,
 )
 from accounts.exposures import Exposures
@@ -170,19 +169,16 @@ class ClearingHouse:
         if reason is not None:
             detail = "the mark price is missing or stale" if stale else ""
             return self._reject(now_ns, request, account, reason, detail)
-        position = self.position(account, listing)
-        lots, side = request.size_lots, int(request.side)
-        exposures = self.exposures
-        if over_position_limit(listing, position, exposures, side, lots):
-            return self._reject(now_ns, request, account, RejectReason.POSITION_LIMIT, "")
-        order_type = request.order_type
+        position = account.positions.get(listing.number) or self.position(account, listing)
+        side = 1 if request.side > 0 else -1  # kernels take plain integers
+        order_type, price = request.order_type, request.price_ticks
         if order_type in SWEEPING:
             price = listing.high_ticks if side > 0 else listing.low_ticks
-        else:
-            price = request.price_ticks or 0
+        assert price is not None
+        exposures = self.exposures
         row = exposures.order_row()
         code = exposures.place(
-            row, position.row, side, price, lots, immediate=order_type in IMMEDIATE
+            row, position.row, side, price, request.size_lots, order_type in IMMEDIATE
         )
         if code > ACCEPTED_REDUCING:
             exposures.free_order_row(row)
@@ -217,7 +213,7 @@ class ClearingHouse:
     def _match(self, now_ns: int, listing: Listing, account: Account, order: Order) -> list[Any]:
         """Match an admitted order, settle its fills, keep what rests."""
         account.orders[order.order_id] = order
-        events = listing.engine.submit(order, now_ns)
+        events: list[Any] = listing.engine.submit(order, now_ns)
         self._apply(now_ns, listing, events)
         return events
 
@@ -236,29 +232,27 @@ class ClearingHouse:
 
     def _settle(self, now_ns: int, listing: Listing, fill: Fill) -> None:
         maker, taker = fill.maker, fill.taker
-        maker_position = self.accounts[maker.owner].positions[listing.number]
-        taker_position = self.accounts[taker.owner].positions[listing.number]
+        making, taking = self.accounts[maker.owner], self.accounts[taker.owner]
         price, lots = fill.price_ticks, fill.size_lots
         value = listing.instrument.value_atoms(price, lots)
         maker_fee = listing.fee_atoms(listing.maker_rate, value, lots)
         taker_fee = listing.fee_atoms(listing.taker_rate, value, lots)
+        number = listing.number
         if taker.side > 0:
             self.settlement.settle(
-                now_ns, listing, taker_position, maker_position, price, lots,
+                now_ns, listing, taking.positions[number], making.positions[number], value, lots,
                 taker_fee, maker_fee, taker.slot, maker.slot, fill.fill_id,
             )
         else:
             self.settlement.settle(
-                now_ns, listing, maker_position, taker_position, price, lots,
+                now_ns, listing, making.positions[number], taking.positions[number], value, lots,
                 maker_fee, taker_fee, maker.slot, taker.slot, fill.fill_id,
             )
         listing.last_ticks = price
-        self._forget_if_done(maker)
-        self._forget_if_done(taker)
-
-    def _forget_if_done(self, order: Order) -> None:
-        if order.remaining_lots == 0:
-            self.accounts[order.owner].orders.pop(order.order_id, None)
+        if not maker.remaining_lots:
+            making.orders.pop(maker.order_id, None)
+        if not taker.remaining_lots:
+            taking.orders.pop(taker.order_id, None)
 
     def cancel(
         self,
@@ -319,29 +313,26 @@ class ClearingHouse:
             order.instrument.instrument_id, order.side, order.order_type, size, price,
             order.client_order_id, order.stp_mode,
         )
-        stale = now_ns - self.market.time_ns > self._stale_ns
         if left > 0 and (left > old_left or price != old_price):
+            stale = now_ns - self.market.time_ns > self._stale_ns
             reason = rule_refusal(listing, account, request, stale=stale)
             if reason is not None:
                 return self._reject(now_ns, request, account, reason, "amend")
-            position = account.positions[listing.number]
+            row = account.positions[listing.number].row
             side = int(order.side)
-            if over_position_limit(listing, position, self.exposures, side, left - old_left):
-                return self._reject(now_ns, request, account, RejectReason.POSITION_LIMIT, "amend")
-            self.exposures.remove_order(order.slot)
-            row = self.exposures.order_row()
-            code = self.exposures.place(row, position.row, side, price, left, immediate=False)
+            self.exposures.without_order(order.slot)
+            code = self.exposures.place(order.slot, row, side, price, left, False)
             if code > ACCEPTED_REDUCING:
-                _, detail = margin_refusal(code, self.exposures)
-                self.exposures.add_order(row, position.row, side, old_price, old_left)
-                order.slot = row
-                return self._reject(
-                    now_ns, request, account, RejectReason.AMEND_INSUFFICIENT_MARGIN, detail
-                )
-            order.slot = row
-        elif left > 0 and left != old_left:
+                refused, detail = margin_refusal(code, self.exposures)
+                if refused == RejectReason.INSUFFICIENT_MARGIN:
+                    refused = RejectReason.AMEND_INSUFFICIENT_MARGIN
+                self.exposures.add_order(order.slot, row, side, old_price, old_left)
+                return self._reject(now_ns, request, account, refused, detail)
+        elif 0 < left < old_left:
             self.exposures.reduce_order(order.slot, left)
-        events = listing.engine.amend(order_id, now_ns, new_size_lots, new_price_ticks)
+        events: list[Any] = listing.engine.amend(order_id, now_ns, new_size_lots, new_price_ticks)
+        if type(events[0]) is OrderRejected:  # the book's own rules: the old order stays
+            self.exposures.replace_order(order.slot, old_price, old_left)
         self._apply(now_ns, listing, events)
         return events
 

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from risk import layout as at
 from risk import order_kernels as kernels
 from risk import order_tables as t
+from risk import order_watch as watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from accounts.account import Position
     from accounts.market import Market
 
 _COLUMNS = {
@@ -31,15 +34,30 @@ _COLUMNS = {
     "currency_sums": t.CURRENCY_EXTRA,
     "accounts": t.ACCOUNT_COLUMNS,
     "account_sums": t.ACCOUNT_EXTRA,
+    "radii": 1,
+    "anchors": 1,
 }
-_FLOATS = ("unit_sums", "currency_sums", "account_sums")
+_FLOATS = ("unit_sums", "currency_sums", "account_sums", "radii")
 _TOGETHER = {
     "units": ("units", "unit_sums"),
     "currencies": ("currencies", "currency_sums"),
-    "accounts": ("accounts", "account_sums"),
+    "accounts": ("accounts", "account_sums", "radii", "anchors"),
     "positions": ("positions",),
     "orders": ("orders",),
 }
+_ADDRESSES = {
+    "positions": t.X_POSITIONS,
+    "orders": t.X_ORDERS,
+    "units": t.X_UNITS,
+    "unit_sums": t.X_UNIT_SUMS,
+    "currencies": t.X_CURRENCIES,
+    "currency_sums": t.X_CURRENCY_SUMS,
+    "accounts": t.X_ACCOUNTS,
+    "account_sums": t.X_ACCOUNT_SUMS,
+    "radii": t.X_RADII,
+    "anchors": t.X_ANCHORS,
+}
+_ANCHORS = 64  # earlier marks that radii may be measured from
 
 
 class Exposures:
@@ -53,57 +71,57 @@ class Exposures:
     currency_sums: NDArray[np.float64]
     accounts: NDArray[np.int64]
     account_sums: NDArray[np.float64]
+    radii: NDArray[np.float64]
+    anchors: NDArray[np.int64]
 
     def __init__(self, market: Market, *, capacity: int = 64) -> None:
         self.market = market
         self._columns = dict(_COLUMNS, unit_sums=3 * market.width + t.UNIT_EXTRA)
         self.used = dict.fromkeys(_TOGETHER, 0)
+        self._x = np.zeros(t.X_SIZE, np.int64)
         for name in self._columns:
             self._allocate(name, capacity)
         self._free_orders: list[int] = []
         self._unit_rows: dict[tuple[int, int], int] = {}
         self._currency_rows: dict[tuple[int, int], int] = {}
-        self._scratch = np.zeros((4, max(64, market.full_width)))
-        self._bind()
+        self._scratch = np.zeros(market.full_width + at.OUT_SIZE + t.REFUSED_FIGURES)
+        self._looked = np.zeros(0, np.int64)
+        self.looked = self._looked  # the accounts that the last `watch` looked at
+        prices = len(market.prices)
+        self._anchor_prices = np.zeros((_ANCHORS, prices))
+        self._anchor_counts = np.zeros(_ANCHORS, np.int64)
+        self._moved = np.zeros((_ANCHORS, 1 + prices))
+        self._anchor, self._anchor_version = 0, 0
+        self._bind_market()
 
     def _allocate(self, name: str, rows: int) -> None:
         dtype = np.float64 if name in _FLOATS else np.int64
-        setattr(self, name, np.zeros((rows, self._columns[name]), dtype))
+        table = np.zeros((rows, self._columns[name]), dtype)
+        setattr(self, name, table)
+        self._x[_ADDRESSES[name]] = table.ctypes.data
 
-    def _bind(self) -> None:
-        """Put the arrays into the tuples that the kernels are called with."""
-        market = self.market
-        self._all = (
-            self.positions,
-            self.orders,
-            self.units,
-            self.unit_sums,
-            self.currencies,
-            self.currency_sums,
-            self.accounts,
-            self.account_sums,
-            market.instruments,
-            market.terms,
-            market.stress,
-            market.unit_terms,
-            market.currency_terms,
-            market.discounts,
-            market.loans,
-            market.rule_terms,
-            self._scratch,
-        )
-        self._sums = (
-            self.positions,
-            self.orders,
-            self.units,
-            self.unit_sums,
-            self.currencies,
-            self.accounts,
-            market.instruments,
-            market.terms,
-            market.stress,
-        )
-        self._cash = (self.currencies, self.units, self.accounts)
+    def _bind_market(self) -> None:
+        """Tell the kernels where the market's tables are; they never move."""
+        market, x = self.market, self._x
+        for number, table in (
+            (t.X_INSTRUMENTS, market.instruments),
+            (t.X_TERMS, market.terms),
+            (t.X_STRESS, market.stress),
+            (t.X_UNIT_TERMS, market.unit_terms),
+            (t.X_CURRENCY_TERMS, market.currency_terms),
+            (t.X_DISCOUNTS, market.discounts),
+            (t.X_LOANS, market.loans),
+            (t.X_RULES, market.rule_terms),
+            (t.X_SCRATCH, self._scratch),
+        ):
+            assert table.flags.c_contiguous, number
+            x[number] = table.ctypes.data
+        x[t.X_WIDTH], x[t.X_FULL_WIDTH] = market.width, market.full_width
+        x[t.X_UNIT_PARAMS] = market.unit_terms.shape[1]
+        x[t.X_DISCOUNT_TIERS] = market.discounts.shape[1]
+        x[t.X_LOAN_TIERS] = market.loans.shape[1]
+        x[t.X_INSTRUMENT_COUNT] = len(market.instruments_list)
+        x[t.X_CURRENCY_COUNT] = len(market.currencies)
 
     def _row(self, kind: str) -> int:
         """A fresh row of table `kind`; tables double when full. Amortised O(1)."""
@@ -113,7 +131,6 @@ class Exposures:
                 old: NDArray[Any] = getattr(self, name)
                 self._allocate(name, 2 * len(old))
                 getattr(self, name)[: len(old)] = old
-            self._bind()
         self.used[kind] = row + 1
         return row
 
@@ -124,6 +141,8 @@ class Exposures:
         self.accounts[row, t.A_CURRENCY] = t.NONE
         self.accounts[row, t.A_VERSION] = t.NONE
         self.accounts[row, t.A_AUTO_BORROW] = int(auto_borrow)
+        self.anchors[row] = self._anchor
+        self._anchor_counts[self._anchor] += 1
         return row
 
     def currency_row(self, account: int, currency: int) -> int:
@@ -169,7 +188,7 @@ class Exposures:
             self.accounts[account, head] = row
         else:
             table[previous, following] = row
-        self.accounts[account, t.A_DIRTY] = 1
+        self.radii[account] = 0.0
 
     def add_position(self, account: int, instrument: int, settle: int, base: int) -> int:
         """A row for (account, instrument); the caller keeps it unique."""
@@ -193,90 +212,132 @@ class Exposures:
     # --- the way of an order -----------------------------------------------------------------
 
     def place(
-        self, row: int, position: int, side: int, price: int, lots: int, *, immediate: bool
+        self, row: int, position: int, side: int, price: int, lots: int, immediate: bool
     ) -> int:
         """Check one new order by 16.17; booked as `row` if accepted. O(columns + units)."""
-        code: int = kernels.place(
-            row, position, side, price, lots, immediate, self.market.version, *self._all
-        )
+        code: int = kernels.place(row, position, side, price, lots, immediate, self._x)
         return code
 
     def refused_figures(self) -> tuple[float, float, float, float]:
         """Of the last refusal, with the order: smallest adjusted equity, IMR, adj. equity, MMR."""
-        smallest, initial, adjusted, maintenance = self._scratch[2, :4].tolist()
-        return smallest, initial, adjusted, maintenance
+        figures = self._scratch[-t.REFUSED_FIGURES :].tolist()
+        return figures[0], figures[1], figures[2], figures[3]
 
     def add_order(self, row: int, position: int, side: int, price: int, lots: int) -> None:
         """Book an order without a check (liquidation)."""
-        kernels.add_order(row, position, side, price, lots, *self._sums)
+        kernels.book(row, position, side, price, lots, self._x)
 
     def remove_order(self, row: int) -> None:
         """Take an order out of the sums and free its row. O(columns)."""
-        kernels.remove_order(row, *self._sums)
+        kernels.cancel(row, self._x)
         self._free_orders.append(row)
 
     def without_order(self, row: int) -> None:
         """Take an order out of the sums to see the difference; `with_order` puts it back."""
-        kernels.remove_order(row, *self._sums)
+        kernels.cancel(row, self._x)
 
     def with_order(self, row: int) -> None:
         """Undo `without_order`."""
-        order = self.orders[row]
-        kernels.add_order(
-            row,
-            int(order[t.O_POSITION]),
-            int(order[t.O_SIDE]),
-            int(order[t.O_PRICE]),
-            int(order[t.O_LOTS]),
-            *self._sums,
+        order = self.orders[row].tolist()
+        kernels.book(
+            row, order[t.O_POSITION], order[t.O_SIDE], order[t.O_PRICE], order[t.O_LOTS], self._x
         )
+
+    def replace_order(self, row: int, price: int, lots: int) -> None:
+        """Give a booked order other terms, without a check. O(columns)."""
+        kernels.cancel(row, self._x)
+        order = self.orders[row].tolist()
+        kernels.book(row, order[t.O_POSITION], order[t.O_SIDE], price, lots, self._x)
 
     def reduce_order(self, row: int, lots: int) -> None:
         """An order keeps `lots`. O(columns)."""
-        kernels.reduce_order(row, lots, *self._sums)
+        kernels.reduce(row, lots, self._x)
 
     def fill(
-        self, order: int, filled: int, position: int, lots: int, cost: int, settle: int, base: int
+        self,
+        filled: int,
+        order: int,
+        position: Position,
+        settle: int,
+        base: int,
+        other_order: int,
+        other: Position,
+        other_settle: int,
+        other_base: int,
     ) -> None:
-        """A fill of `filled` lots of order row `order` (NONE: no order): the position's new lots and
-        cost, the new net cash of its settlement and base currency. O(columns)."""
-        if kernels.fill(order, filled, position, lots, cost, settle, base, *self._sums):
+        """A fill between two positions, whose lots and cost are the new ones already.
+
+        Per side: the order row that shrinks (NONE: none), and the new net cash of the position's
+        settlement and base currency (the latter for spot only). O(columns).
+        """
+        done = kernels.fill(
+            filled,
+            order, position.row, position.lots, position.cost_atoms, settle, base,
+            other_order, other.row, other.lots, other.cost_atoms, other_settle, other_base,
+            self._x,
+        )
+        if done & 1:
             self._free_orders.append(order)
+        if done & 2:
+            self._free_orders.append(other_order)
 
     def set_cash(self, row: int, atoms: int) -> None:
         """The net cash of currency row `row` changed. O(1)."""
-        kernels.set_cash(row, atoms, *self._cash)
+        kernels.set_cash(row, atoms, self._x)
 
     def set_cap(self, row: int, coins: float) -> None:
         """The user's cap on spot in use."""
-        self.currency_sums[row, t.V_CAP] = coins
-        kernels.set_cash(row, int(self.currencies[row, t.C_CASH]), *self._cash)
+        kernels.set_cap(row, coins, self._x)
 
     # --- figures -----------------------------------------------------------------------------
 
     def figures(self, account: int) -> NDArray[np.float64]:
-        """The totals of one account, brought up to date: a view, columns T_* of order_self."""
-        kernels.figures(account, self.market.version, *self._all)
+        """The totals of one account, brought up to date: a view, columns T_* of order_tables."""
+        kernels.figures(account, self._x)
         row: NDArray[np.float64] = self.account_sums[account]
         return row
 
     def all_figures(self) -> NDArray[np.float64]:
         """The totals of all accounts, brought up to date: (accounts, T_*), a view."""
         count = self.used["accounts"]
-        kernels.all_figures(count, self.market.version, *self._all)
+        kernels.all_figures(count, self._x)
         rows: NDArray[np.float64] = self.account_sums[:count]
         return rows
 
+    def recompute(self, account: int) -> None:
+        """Rebuild one account's sums from its positions and orders, needed or not."""
+        kernels.recompute(account, self._x)
+
     def watch(self) -> NDArray[np.float64]:
-        """As `all_figures`, but accounts that cannot have crossed a threshold keep older figures."""
+        """As `all_figures`, but accounts that cannot have crossed a threshold keep older figures.
+
+        `looked` then holds the numbers of those that were brought up to date.
+        """
         count = self.used["accounts"]
-        kernels.watch(count, self.market.version, *self._all)
+        if len(self._looked) < count:
+            self._looked = np.zeros(len(self.accounts), np.int64)
+        prices = self.market.prices
+        if self._anchor_version != self.market.version:
+            self._drop_anchor()
+        watch.measure(self._anchor_prices, self._anchor_counts, prices, self._moved)
+        found = watch.watch(
+            count, self._anchor, self._moved, self._anchor_counts, self._looked, self._x
+        )
+        self.looked = self._looked[:found]
         rows: NDArray[np.float64] = self.account_sums[:count]
         return rows
+
+    def _drop_anchor(self) -> None:
+        """Choose the anchor of a new mark: one that no account uses, or the least used."""
+        anchor = int(self._anchor_counts.argmin())
+        if self._anchor_counts[anchor] > 0:
+            self.radii[self.anchors == anchor] = 0.0
+        self._anchor_prices[anchor] = self.market.prices
+        self._anchor, self._anchor_version = anchor, self.market.version
 
     def shift(self, position: int, signed_lots: int, price: float, fee_atoms: int) -> None:
         """Trade in the tables only, to see what it would do; undone by the opposite call."""
-        kernels.shift(position, signed_lots, price, fee_atoms, *self._sums)
+        kernels.shift(position, signed_lots, price, fee_atoms, self._x)
 
     def open_orders(self) -> int:
         """Orders booked."""

@@ -42,6 +42,8 @@ class Listing:
     fee_ledger: int
     is_spot: bool
     is_option: bool
+    is_inverse: bool
+    limit_lots: int
     base_atoms_per_lot: int
     maker_rate: tuple[int, int]
     taker_rate: tuple[int, int]
@@ -88,6 +90,8 @@ def make_listing(
         fee_ledger=fee_ledger,
         is_spot=is_spot,
         is_option=instrument.kind == InstrumentKind.OPTION,
+        is_inverse=instrument.inverse,
+        limit_lots=instrument.position_limit_lots,
         base_atoms_per_lot=int(base_atoms),
         maker_rate=_fraction(instrument.maker_fee_rate),
         taker_rate=_fraction(instrument.taker_fee_rate),

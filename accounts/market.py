@@ -58,7 +58,8 @@ class Market:
     """Instruments, currencies, risk units and their prices at one mark.
 
     usd_index_e8: USD per unit of each currency in 1e-8; index_e8: per pair in its quote; mark_ticks:
-    int64 (instruments,). `version` counts the marks; it is 0 before the first.
+    int64 (instruments,). `version` counts the marks; it is 0 before the first. prices: float64, the USD
+    value of every currency, then mark and index of every instrument: all that a margin may move with.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Market:
         self.unit_terms = np.zeros(self.plan.params.values.shape)
         self.currency_terms = np.zeros((len(self.currencies), t.CURRENCY_TERMS))
         self.rule_terms = np.zeros(t.RULE_TERMS)
+        self.prices = np.zeros(len(self.currencies) + 2 * count)
         self.rule_terms[t.R_FIRST_COLUMN] = self.first_column
         self.rule_terms[t.R_SPOT_FEE] = self.rules.fees.liquidation_borrow
         control = self.rules.liquidation
@@ -120,7 +122,7 @@ class Market:
             self.instruments[row] = (
                 self.plan.unit_of[row], number[i.settle], number[i.base], int(i.kind),
                 -1 if i.option_type == "P" else 1, int(spot and i.quote in OFFSET_QUOTES),
-                int(i.inverse), int(per_lot),
+                int(i.inverse), int(per_lot), i.position_limit_lots,
             )
             self.terms[row, t.M_RATE] = float(Fraction(i.value_numerator, i.value_denominator))
         self._base = np.array([number[i.base] for i in instruments])
@@ -154,6 +156,7 @@ class Market:
         """
         self.time_ns = time_ns
         self.version += 1
+        self.rule_terms[t.R_VERSION] = self.version
         self.usd_index_e8 = {"USD": E8, **usd_index_e8}
         self.index_e8 = dict(index_e8)
         self.usd = {name: atoms / E8 for name, atoms in self.usd_index_e8.items()}
@@ -195,6 +198,7 @@ class Market:
         terms[:, t.M_VALUE] = np.where(self._spot, 0.0, value)
         terms[:, t.M_MR7_LONG] = lots.mr7_long
         terms[:, t.M_MR7_SHORT] = lots.mr7_short
+        self.prices[:] = np.concatenate((usd, reference, prices.pair_index))
         usd_base = usd[self._base]
         notional = self._units_per_lot * np.where(self._inverse, 1.0, usd_base)
         terms[:, t.M_FEE] = self._taker * notional * 1e8

@@ -41,7 +41,7 @@ class Settlement:
         listing: Listing,
         buyer: Position,
         seller: Position,
-        price_ticks: int,
+        value: int,
         lots: int,
         buyer_fee: int,
         seller_fee: int,
@@ -49,31 +49,42 @@ class Settlement:
         seller_order: int,
         reference: int,
     ) -> None:
-        """Book one trade of `lots` (> 0) at `price_ticks` between two positions of one instrument.
+        """Book one trade of `lots` (> 0) worth `value` atoms between two positions of one instrument.
 
-        Fees in atoms of the settlement currency (negative: rebate); orders: their exposure rows or
-        NONE; reference: the fill id. O(columns).
+        value: `instrument.value_atoms` of the trade. Fees in atoms of the settlement currency
+        (negative: rebate); orders: their exposure rows or NONE; reference: the fill id. O(columns).
         """
-        value = listing.instrument.value_atoms(price_ticks, lots)
         ledger = self.ledger
+        buyer_settle, seller_settle = buyer.settle, seller.settle
+        buyer_cash, seller_cash = buyer_settle.cash, seller_settle.cash
         if listing.is_spot:
             self._spot(time_ns, listing, buyer, seller, value, lots, reference)
         elif listing.is_option:
-            ledger.post(
-                time_ns, TRADE, buyer.settle.cash, seller.settle.cash, value, reference
-            )
+            ledger.post(time_ns, TRADE, buyer_cash, seller_cash, value, reference)
             _premium(buyer, lots, value)
             _premium(seller, -lots, -value)
         else:
-            signed = -value if listing.instrument.inverse else value
+            signed = -value if listing.is_inverse else value
             ledger.post(time_ns, TRADE, buyer.ledger, seller.ledger, signed, reference)
             self._derivative(time_ns, buyer, lots, -signed, reference)
             self._derivative(time_ns, seller, -lots, signed, reference)
-        fees = listing.fee_ledger
-        ledger.post(time_ns, FEE, buyer.settle.cash, fees, buyer_fee, reference)
-        ledger.post(time_ns, FEE, seller.settle.cash, fees, seller_fee, reference)
-        self._expose(time_ns, listing, buyer, buyer_order, lots)
-        self._expose(time_ns, listing, seller, seller_order, lots)
+        if buyer_fee:
+            ledger.post(time_ns, FEE, buyer_cash, listing.fee_ledger, buyer_fee, reference)
+        if seller_fee:
+            ledger.post(time_ns, FEE, seller_cash, listing.fee_ledger, seller_fee, reference)
+        balances = ledger.balances
+        net, other_net = balances[buyer_cash], balances[seller_cash]
+        if net < 0 or buyer_settle.liability_atoms:
+            net = self.loans.square(time_ns, buyer_settle)
+        if other_net < 0 or seller_settle.liability_atoms:
+            other_net = self.loans.square(time_ns, seller_settle)
+        base, other_base = 0, 0
+        if listing.is_spot:
+            base = self.loans.square(time_ns, buyer.base)
+            other_base = self.loans.square(time_ns, seller.base)
+        self.exposures.fill(
+            lots, buyer_order, buyer, net, base, seller_order, seller, other_net, other_base
+        )
 
     def _spot(
         self,
@@ -117,17 +128,6 @@ class Settlement:
                 time_ns, REALISED, position.ledger, position.settle.cash, realised, reference
             )
 
-    def _expose(
-        self, time_ns: int, listing: Listing, position: Position, order: int, lots: int
-    ) -> None:
-        """Square the touched balances and tell the exposure tables."""
-        settle, base = position.settle, position.base
-        net = self.loans.square(time_ns, settle)
-        net_base = self.loans.square(time_ns, base) if listing.is_spot else 0
-        self.exposures.fill(
-            order, lots, position.row, position.lots, position.cost_atoms, net, net_base
-        )
-
     def move(
         self,
         time_ns: int,
@@ -146,9 +146,9 @@ class Settlement:
             buyer, seller = taker, giver
         else:
             buyer, seller = giver, taker
-        self.settle(
-            time_ns, listing, buyer, seller, price_ticks, abs(signed_lots), 0, 0, NONE, NONE, reference
-        )
+        lots = abs(signed_lots)
+        value = listing.instrument.value_atoms(price_ticks, lots)
+        self.settle(time_ns, listing, buyer, seller, value, lots, 0, 0, NONE, NONE, reference)
 
 
 def _premium(position: Position, signed_lots: int, premium: int) -> None:

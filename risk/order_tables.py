@@ -54,18 +54,17 @@ U_NEXT: Final = 2  # next unit row of the account, ascending unit number
 U_FIRST: Final = 3  # first position row
 U_BASE: Final = 4  # currency row of the base coin
 U_DIRTY: Final = 5
-U_ORDERS: Final = 6  # open orders in the unit
-U_FROM: Final = 7  # first column in use (units without options skip the shifted volatility states)
-UNIT_COLUMNS: Final = 8
+U_BUYS: Final = 6  # open orders in the buy set (a put's sell order adds delta: it is a buy)
+U_SELLS: Final = 7
+U_FROM: Final = 8  # first column in use (units without options skip the shifted volatility states)
+UNIT_COLUMNS: Final = 9
 
 # unit_sums: three stress vectors of W columns, then at 3 W:
 S_MR7: Final = 0  # raw MR7 of the four fill sets: none, buys, sells, all
 S_MMR: Final = 4
 S_IMR: Final = 5
 S_USE: Final = 6  # spot in use, coins, of the positions
-S_GROSS: Final = 7  # sum of |USD value| of the unit's positions, for the safe radius
-S_USD: Final = 8  # usd(base) when the sums were last rebuilt
-UNIT_EXTRA: Final = 9
+UNIT_EXTRA: Final = 7
 
 # currencies
 C_ACCOUNT: Final = 0
@@ -93,8 +92,7 @@ V_FEE: Final = 6  # liquidation fee of the borrowing, USD (16.15)
 V_EQUITY: Final = 7  # undiscounted USD value
 V_LIABILITY: Final = 8  # potential borrowing L_c in coins
 V_CAP: Final = 9  # the user's cap on spot in use, coins
-V_USD: Final = 10  # USD per coin when the sums were last rebuilt
-CURRENCY_EXTRA: Final = 11
+CURRENCY_EXTRA: Final = 10
 
 # accounts
 A_UNIT: Final = 0  # first unit row
@@ -103,8 +101,7 @@ A_VERSION: Final = 2  # mark version of the figures
 A_FEE: Final = 3  # sum of estimated fees, 1e-8 USD
 A_AUTO_BORROW: Final = 4
 A_ORDERS: Final = 5
-A_DIRTY: Final = 6
-ACCOUNT_COLUMNS: Final = 7
+ACCOUNT_COLUMNS: Final = 6
 
 # account_sums
 T_ADJUSTED: Final = 0  # adjusted equity
@@ -115,8 +112,7 @@ T_RATIO: Final = 4
 T_EQUITY: Final = 5  # undiscounted
 T_BORROW_MMR: Final = 6
 T_FEE: Final = 7  # liquidation fee of the borrowings
-T_RADIUS: Final = 8  # relative move of all prices within which no threshold is crossed; 0: look
-ACCOUNT_EXTRA: Final = 9
+ACCOUNT_EXTRA: Final = 8
 
 # instruments (int64)
 I_UNIT: Final = 0
@@ -127,7 +123,8 @@ I_DELTA_SIGN: Final = 4  # -1 for puts
 I_OFFSETS: Final = 5  # 1: spot order that counts for spot in use
 I_INVERSE: Final = 6
 I_BASE_ATOMS: Final = 7  # spot: atoms of the base coin per lot
-INSTRUMENT_COLUMNS: Final = 8
+I_LIMIT: Final = 8  # lots that a position and the open orders of one side may reach together
+INSTRUMENT_COLUMNS: Final = 9
 
 # instrument_terms (float64)
 M_VALUE: Final = 0  # atoms of the settlement currency per lot at mark (spot: 0, held as balance)
@@ -153,6 +150,7 @@ NO_MARGIN: Final = 2
 NO_BORROW: Final = 3  # auto-borrow is off
 OVER_BORROW_LIMIT: Final = 4
 POOL_EMPTY: Final = 5
+OVER_POSITION_LIMIT: Final = 6
 
 # currency_terms (float64)
 K_USD: Final = 0  # USD per coin
@@ -167,4 +165,36 @@ R_SPOT_FEE: Final = 1  # fee rate of the borrowings in the margin ratio
 R_WARNING: Final = 2  # thresholds of risk control
 R_CONTROL: Final = 3
 R_START: Final = 4
-RULE_TERMS: Final = 5
+R_VERSION: Final = 5  # number of the mark
+RULE_TERMS: Final = 6
+
+# x, what every kernel is given: the addresses of the tables, and lengths that depend on the rules
+X_POSITIONS: Final = 0
+X_ORDERS: Final = 1
+X_UNITS: Final = 2
+X_UNIT_SUMS: Final = 3
+X_CURRENCIES: Final = 4
+X_CURRENCY_SUMS: Final = 5
+X_ACCOUNTS: Final = 6
+X_ACCOUNT_SUMS: Final = 7
+X_RADII: Final = 8
+X_ANCHORS: Final = 9
+X_INSTRUMENTS: Final = 10
+X_TERMS: Final = 11
+X_STRESS: Final = 12
+X_UNIT_TERMS: Final = 13
+X_CURRENCY_TERMS: Final = 14
+X_DISCOUNTS: Final = 15
+X_LOANS: Final = 16
+X_RULES: Final = 17
+X_SCRATCH: Final = 18  # one stress vector, one unit's margin, the refused figures
+X_WIDTH: Final = 19  # columns of `stress`
+X_FULL_WIDTH: Final = 20  # columns of `layout`, those not in use included
+X_UNIT_PARAMS: Final = 21
+X_DISCOUNT_TIERS: Final = 22
+X_LOAN_TIERS: Final = 23
+X_INSTRUMENT_COUNT: Final = 24
+X_CURRENCY_COUNT: Final = 25
+X_SIZE: Final = 26
+
+REFUSED_FIGURES: Final = 4  # smallest adjusted equity, IMR, adjusted equity, MMR

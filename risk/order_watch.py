@@ -1,0 +1,203 @@
+"""Which accounts a new mark may have moved across a threshold.
+
+Each account keeps a radius: how far all prices may move, relatively, before it can cross a threshold of
+risk control; and an anchor, the prices from which that is measured. A mark compares one number per
+account, and works out the figures of those few that it may have moved too far. x is described in
+`order_views`. Checked against the full pass in tests/properties.
+
+Source: design.md section 5 (marks); liquidation-and-losses.md section 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from risk import layout as at
+from risk import order_tables as t
+from risk.order_figures import bring_up_to_date
+from risk.order_views import (
+    account_sums_of,
+    accounts_of,
+    anchors_of,
+    currencies_of,
+    currency_sums_of,
+    currency_terms_of,
+    instruments_of,
+    loans_of,
+    positions_of,
+    radii_of,
+    rules_of,
+    terms_of,
+    unit_sums_of,
+    unit_terms_of,
+    units_of,
+)
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_CAP = 0.05  # beyond a move of 5 % the bound's second-order terms are no longer small
+
+
+@njit(cache=True)
+def radius_of(account: int, x: Ints) -> float:
+    """How far all prices may move, relatively, before the account can cross a threshold.
+
+    With G the gross USD value of positions and balances, a move of delta changes adjusted equity by
+    at most G delta and each margin component by at most its largest rate x G delta; twice that
+    bound covers second-order terms up to the cap. Where a figure may jump (open orders, options,
+    expiries, a borrowing near a tier) the radius is 0: such accounts are always looked at.
+    The figures of the account are up to date.
+    """
+    u, c, cs, a = units_of(x), currencies_of(x), currency_sums_of(x), accounts_of(x)
+    sums, ut, ct, loans, rules = (
+        account_sums_of(x), unit_terms_of(x), currency_terms_of(x), loans_of(x), rules_of(x)
+    )
+    if a[account, t.A_ORDERS] > 0:
+        return 0.0
+    gross, sensitivity = 0.0, 0.0
+    r = a[account, t.A_UNIT]
+    while r != t.NONE:
+        value = _gross(r, x)
+        if value != 0.0:
+            if value < 0.0 or ut[u[r, t.U_UNIT], at.U_BASIS_MODEL] != at.BUCKET_MODEL:
+                return 0.0
+            # shock + basis + 12 x the minimum charge; a peg hedge adds 40 % and its price slope
+            sensitivity += value * (4.0 if _spans_quotes(r, x) else 0.5)
+            gross += value
+        r = u[r, t.U_NEXT]
+    nearest = np.inf
+    n = a[account, t.A_CURRENCY]
+    while n != t.NONE:
+        currency, equity = c[n, t.C_CURRENCY], cs[n, t.V_EQUITY]
+        usd = ct[currency, t.K_USD]
+        gross += abs(equity)
+        if equity < 0.0:
+            nearest = min(nearest, usd * _to_next_tier(loans, currency, -equity / usd))
+        if equity != 0.0:
+            nearest = min(nearest, abs(equity))  # a balance that turns into a debt, or back
+        n = c[n, t.C_NEXT]
+    if gross == 0.0:
+        return _CAP
+    required = sums[account, t.T_MMR] + sums[account, t.T_FEE]
+    adjusted = sums[account, t.T_ADJUSTED]
+    slack = abs(adjusted - rules[t.R_WARNING] * required)
+    slack = min(slack, abs(adjusted - rules[t.R_CONTROL] * sums[account, t.T_IMR]))
+    slack = min(slack, abs(adjusted - rules[t.R_START] * required))
+    slope = 2.0 * (gross + max(1.0, rules[t.R_WARNING]) * (sensitivity + 0.5 * gross))
+    return min(_CAP, min(slack / slope, nearest / (2.0 * gross)))
+
+
+@njit(cache=True)
+def _gross(r: int, x: Ints) -> float:
+    """Sum of |USD value| of the positions in unit row `r`; -1 where one of them expires."""
+    p, u, i, m = positions_of(x), units_of(x), instruments_of(x), terms_of(x)
+    gross = 0.0
+    k = u[r, t.U_FIRST]
+    while k != t.NONE:
+        instrument, lots = p[k, t.P_INSTRUMENT], p[k, t.P_LOTS]
+        if lots != 0 and i[instrument, t.I_KIND] > t.PERPETUAL:
+            return -1.0
+        gross += abs(lots) * m[instrument, t.M_USD]
+        k = p[k, t.P_NEXT]
+    return gross
+
+
+@njit(cache=True)
+def _spans_quotes(r: int, x: Ints) -> bool:
+    """Whether unit row `r` holds contracts of more than one quote (MR9)."""
+    us, first = unit_sums_of(x), x[t.X_FULL_WIDTH] - x[t.X_WIDTH]
+    quotes = 0
+    for column in (at.CASH_USDT, at.CASH_USDC, at.CASH_USD):
+        if us[r, column - first] != 0.0:
+            quotes += 1
+    return quotes > 1
+
+
+@njit(cache=True)
+def _to_next_tier(tiers: Floats, currency: int, owed: float) -> float:
+    """Coins between a borrowing and the nearest bound of its tier."""
+    last = tiers.shape[1] - 1
+    nearest = owed
+    for row in range(1, last + 1):
+        nearest = min(nearest, abs(tiers[currency, row, at.BORROW_UPPER] - owed))
+    if owed > tiers[currency, last, at.BORROW_UPPER]:
+        step = tiers[currency, 0, at.BORROW_UPPER]
+        beyond = (owed - tiers[currency, last, at.BORROW_UPPER]) % step
+        nearest = min(nearest, min(beyond, step - beyond))
+    return nearest
+
+
+@njit(cache=True)
+def _stays(account: int, radius: float, moved: Floats, x: Ints) -> bool:
+    """Whether no price that the account depends on has moved by its radius or more.
+
+    moved: float64 (prices,), the relative moves since the account's anchor.
+    """
+    p, u, c, a = positions_of(x), units_of(x), currencies_of(x), accounts_of(x)
+    marks = x[t.X_CURRENCY_COUNT]
+    n = a[account, t.A_CURRENCY]
+    while n != t.NONE:
+        if moved[c[n, t.C_CURRENCY]] >= radius:
+            return False
+        n = c[n, t.C_NEXT]
+    r = a[account, t.A_UNIT]
+    while r != t.NONE:
+        k = u[r, t.U_FIRST]
+        while k != t.NONE:
+            instrument = p[k, t.P_INSTRUMENT]
+            if p[k, t.P_LOTS] != 0 and (
+                moved[marks + instrument] >= radius
+                or moved[marks + x[t.X_INSTRUMENT_COUNT] + instrument] >= radius
+            ):
+                return False
+            k = p[k, t.P_NEXT]
+        r = u[r, t.U_NEXT]
+    return True
+
+
+@njit(cache=True)
+def measure(anchor_prices: Floats, counts: Ints, prices: Floats, moved: Floats) -> None:
+    """Relative move of every price since every anchor in use.
+
+    anchor_prices: float64 (anchors, prices); counts: accounts on each anchor; prices: of now;
+    moved: float64 (anchors, 1 + prices), written: the largest move, then one per price.
+    """
+    for anchor in range(counts.size):
+        largest = 0.0
+        if counts[anchor] > 0:
+            for price in range(prices.size):
+                before, now = anchor_prices[anchor, price], prices[price]
+                move = abs(now / before - 1.0) if before > 0.0 else 0.0
+                moved[anchor, 1 + price] = move
+                largest = max(largest, move)
+        moved[anchor, 0] = largest
+
+
+@njit(cache=True)
+def watch(count: int, here: int, moved: Floats, counts: Ints, looked: Ints, x: Ints) -> int:
+    """Bring every account up to date that this mark may have moved across a threshold.
+
+    here: the anchor that stands for the present mark. looked: int64 (accounts,), written: the
+    numbers of the accounts that were looked at, ascending; returns how many. The others keep
+    figures of an earlier mark; their standing is the same. O(accounts), 1 ns each, plus the
+    figures of those looked at.
+    """
+    radii, anchors = radii_of(x), anchors_of(x)
+    found = 0
+    for account in range(count):
+        radius, anchor = radii[account], anchors[account]
+        if radius > moved[anchor, 0]:
+            continue
+        if radius > 0.0 and _stays(account, radius, moved[anchor, 1:], x):
+            continue
+        bring_up_to_date(account, x)
+        radii[account] = radius_of(account, x)
+        counts[anchor] -= 1
+        anchors[account] = here
+        counts[here] += 1
+        looked[found] = account
+        found += 1
+    return found
