@@ -83,6 +83,7 @@ class Simulation:
             self.house, self.funds, forced_flow=scenario.venue.forced_liquidation
         )
         self.connections: dict[int, VenueConnection] = {}
+        self._waiting: dict[int, list[AgentEvent]] = {}
         self.agents: list[Agent] = []
         self._open_market()
         self._open_accounts(extra_agents)
@@ -247,6 +248,7 @@ class Simulation:
         if self.scenario.venue.interest and now_ns % HOUR_NS < interval:
             charge_interest(now_ns, self.house)
         self.risk.check(now_ns)
+        self.deliver()
         self.house.flush()
         self.sample()
         if self._on_progress is not None:
@@ -336,15 +338,27 @@ class Simulation:
             memory.on_taker_fill(int(request.side), taken / view.lots_per_bp, False)
         return events
 
+    def deliver(self) -> None:
+        """Send the reports of the message that has just been handled."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, {}
+        for owner, events in waiting.items():
+            venue = self.connections.get(owner)
+            if venue is not None:
+                venue.report_later(events)
+
     def cancel(self, venue: VenueConnection, order_id: int) -> None:
         """A cancellation has arrived."""
         self.house.cancel(int(self.env.now), venue.owner, order_id)
+        self.deliver()
 
     def amend(
         self, venue: VenueConnection, order_id: int, size: int | None, price: int | None
     ) -> None:
         """A change has arrived."""
         self.house.amend(int(self.env.now), venue.owner, order_id, size, price)
+        self.deliver()
 
     def _emit(self, event: Any) -> None:
         """Every event of the clearing house: to the recorder, and to the traders concerned."""
@@ -361,9 +375,12 @@ class Simulation:
             self._remember_forced(event)
 
     def _report(self, owner: int, event: AgentEvent) -> None:
-        venue = self.connections.get(owner)
-        if venue is not None:
-            venue.report_later([event])
+        """Note a report; `deliver` sends all that one message or mark has caused, per owner."""
+        waiting = self._waiting.get(owner)
+        if waiting is None:
+            self._waiting[owner] = [event]
+        else:
+            waiting.append(event)
 
     def _remember_forced(self, action: RiskAction) -> None:
         """Forced flow moves the outside price like other flow, but linearly in its size."""

@@ -195,6 +195,7 @@ class VenueConnection:
         kind = type(first)
         if kind is OrderAccepted or kind is OrderCancelled:
             self.desk.bind(own, first.order)
+        self._simulation.deliver()
 
     def _arrive_cancel(self, own: OwnOrder, _: Any) -> None:
         if own.placed is not None:
