@@ -48,6 +48,9 @@ class ArbitrageurParameters(AgentParameters):
     capital: Annotated[
         float, Interval(gt=0, le=1e6), Unit("units of depth"), doc("half in coins, half in money")
     ] = 80.0
+    refusal_seconds: Annotated[
+        float, Interval(ge=0, le=1e6), Unit("s"), doc("no new position after a refused order")
+    ] = 60.0
     protection: Annotated[
         float, Interval(gt=0, le=0.5), doc("legs are IOC, limited this far beyond the best")
     ] = 0.002
@@ -90,6 +93,7 @@ class Arbitrageur(Agent):
         pair = self.pair
         if pair.is_busy() or pair.balance_legs(p.protection, 0.002 * self._unit_coins):
             return
+        refused = pair.was_refused(p.refusal_seconds)
         held = pair.coins(pair.first)
         risk = p.threshold_volatilities * pair.first.stress.volatility * 1e4
         for sign in (1, -1):
@@ -97,6 +101,8 @@ class Arbitrageur(Agent):
             if gain is None or gain <= 0.0:
                 continue
             reducing = held * sign < 0.0
+            if refused and not reducing:
+                continue
             threshold = p.exit_bp if reducing else p.threshold_bp + risk
             excess = gain * 1e4 - threshold
             if excess <= 0.0:

@@ -102,7 +102,8 @@ class MarketView(Protocol):
         """Index of the instrument's pair, in quote currency."""
 
     def external_price(self) -> float:
-        """Price of the same coin outside this venue, E, on a 1 s grid."""
+        """Price of the same instrument outside this venue, E, on a 1 s grid; that of a future
+        carries its forward over the index, as does `fair_price`."""
 
     def fair_price(self) -> float:
         """External price plus the part of this book's own impact that the outside has not

@@ -28,9 +28,6 @@ class CalendarTraderParameters(AgentParameters):
     kind: Literal["calendar_trader"] = "calendar_trader"
     far_id: Annotated[str, doc("a future")] = "BTC-USDT-250328"
     near_id: Annotated[str, doc("perpetual, nearer future or spot")] = "BTC-USDT-SWAP"
-    usual_yearly: Annotated[
-        float, Interval(ge=-5, le=5), doc("yearly basis that counts as usual at the start")
-    ] = 0.06
     memory_hours: Annotated[
         float, Interval(gt=0, le=1e5), Unit("h"), doc("time constant of the average basis")
     ] = 24.0
@@ -76,7 +73,7 @@ class CalendarTrader(Agent):
         self.pair = PairTrade(self, p.far_id, p.near_id)
         market = context.setup.markets[p.near_id]
         self._unit_coins = market.lots_per_bp * coins_per_lot(market.instrument, market.price)
-        self.usual = p.usual_yearly
+        self.usual = float("nan")
         self._last_ns = self.now_ns
 
     def run(self) -> AgentProcess:
@@ -105,6 +102,9 @@ class CalendarTrader(Agent):
         far, near = self._mid(0), self._mid(1)
         if far is None or near is None:
             return
+        if self.usual != self.usual:  # at first the venue's own forward is what is usual
+            market = pair.first
+            self.usual = log(market.forward_price() / market.index_price()) / left
         excess = log(far / near) / left - self.usual
         self._learn(excess)
         band = max(p.band_yearly, p.smallest_band_bp * 1e-4 / left)

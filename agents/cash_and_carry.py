@@ -30,10 +30,10 @@ class CashAndCarryParameters(AgentParameters):
     perpetual_id: Annotated[str, doc("sold")] = "BTC-USDT-SWAP"
     capital_usd: Annotated[
         float, Interval(gt=0, le=1e11), Unit("USD"), doc("own money at the start")
-    ] = 20e6
+    ] = 1e6
     leverage: Annotated[
         float, Interval(gt=0, le=20), doc("spot bought over own money at full position")
-    ] = 2.5
+    ] = 2.0
     initial_share: Annotated[
         float, Interval(ge=0, le=1), doc("share of the full position that stands at the start")
     ] = 0.8
@@ -58,6 +58,9 @@ class CashAndCarryParameters(AgentParameters):
     wake_seconds: Annotated[
         float, Interval(ge=0.1, le=3600), Unit("s"), doc("mean time between orders")
     ] = 20.0
+    refusal_seconds: Annotated[
+        float, Interval(ge=0, le=1e6), Unit("s"), doc("it does not build after a refused order")
+    ] = 1800.0
     protection: Annotated[
         float, Interval(gt=0, le=0.5), doc("legs are IOC, limited this far beyond the best")
     ] = 0.005
@@ -121,7 +124,7 @@ class CashAndCarryTrader(Agent):
         if self.unwinding:
             if held > 0.0:
                 pair.trade(-min(self._slice, held), p.protection)
-        elif yearly > p.entry_yearly:
+        elif yearly > p.entry_yearly and not pair.was_refused(p.refusal_seconds):
             price = pair.first.mark_price() * self.venue.usd_price(pair.first.instrument.quote)
             full = account.equity_usd * p.leverage / price
             if full - held > 0.5 * self._slice:

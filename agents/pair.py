@@ -23,11 +23,22 @@ class PairTrade:
         self.second = agent.venue.market(second_id)
         self._idle_coins = idle_coins
         self._pending: list[OwnOrder] = []
+        self._refused_ns: int | None = None
 
     def is_busy(self) -> bool:
         """True while an order of the pair has not been reported done."""
+        for own in self._pending:
+            if own.is_done and own.placed is None:
+                self._refused_ns = self._agent.now_ns
         self._pending = [own for own in self._pending if not own.is_done]
         return bool(self._pending)
+
+    def was_refused(self, seconds: float) -> bool:
+        """True if the venue refused a leg (margin, borrowing, price limit) in the last `seconds`:
+        trading on would fill one leg alone, again and again."""
+        if self._refused_ns is None:
+            return False
+        return self._agent.now_ns - self._refused_ns < seconds * 1e9
 
     def coins(self, market: MarketView) -> float:
         """Signed exposure of one leg, in coins."""

@@ -21,7 +21,7 @@ from agents.draws import Draws
 from agents.outside import OutsideMarket, OutsideParameters, StressState
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, MarketSetup, Setup, usd_per_lot
-from exchange.events import Fill, OrderAccepted, OrderCancelled, OrderRejected
+from exchange.events import Fill, OrderAccepted, OrderCancelled, OrderRejected, RejectReason
 from exchange.instrument import Instrument, InstrumentKind, parse_instrument
 from exchange.matching import MatchingEngine
 from exchange.order import OrderRequest, OrderType, Side
@@ -228,6 +228,7 @@ class FakeExchange:
         self.agents: list[Agent] = []
         self.stranger: FakeVenue | None = None
         self.keep_requests = False
+        self.refused: set[str] = set()  # instruments whose orders are refused, as for margin
         self.messages = 0
         self.on_trade: list[Callable[[Fill, float], None]] = []
         self.on_taker: list[Callable[[FakeVenue, OrderRequest, int, float], None]] = []
@@ -301,6 +302,10 @@ class FakeExchange:
         request = own.request
         market = self.markets[request.instrument_id]
         now = int(self.env.now)
+        if request.instrument_id in self.refused:
+            reason = RejectReason.INSUFFICIENT_MARGIN
+            self._report([OrderRejected(now, request, venue.owner, reason)])
+            return
         events = market.engine.place(venue.owner, request, now)
         first = events[0]
         if isinstance(first, OrderAccepted | OrderCancelled):
