@@ -100,12 +100,12 @@ def coins_per_lot(instrument: Instrument, price: float) -> float:
 def trading_balances(
     setup: Setup, instrument_id: str, usd: float, account_mode: AccountModeName = "portfolio"
 ) -> AccountPlan:
-    """Starting money for trading one instrument both ways: its settlement currency, and for
-    spot half coins, half quote currency."""
+    """Starting money for trading one instrument both ways: `usd` of its settlement currency; for
+    spot `usd` of the coin and as much of the quote currency, since one is spent for the other."""
     instrument = setup.markets[instrument_id].instrument
     shares = {instrument.settle: 1.0}
     if instrument.kind == InstrumentKind.SPOT:
-        shares = {instrument.base: 0.5, instrument.quote: 0.5}
+        shares = {instrument.base: 1.0, instrument.quote: 1.0}
     return AccountPlan(
         {currency: usd * share / setup.usd_prices[currency] for currency, share in shares.items()},
         account_mode=account_mode,
