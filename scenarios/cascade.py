@@ -89,6 +89,7 @@ def build_cascade(run: Run) -> Cascade:
         opened.setdefault(account, []).append(time_ns)
     cases: list[dict[str, object]] = []
     case_of_action: dict[int, int] = {}
+    when: dict[int, tuple[int, int]] = {}  # action -> its time and its trigger
     current: dict[int, tuple[int, int, int]] = {}  # account -> case, its openings so far, trigger
     for row in falls.sort("seq").iter_rows(named=True):
         account, trigger = row["account"], row["trigger_id"]
@@ -97,15 +98,27 @@ def build_cascade(run: Run) -> Cascade:
         if case < 0 or openings != before or trigger != old_trigger:
             case = len(cases)
             current[account] = (case, openings, trigger)
-            parent = case_of_action.get(trigger, -1)
+            parent = case_of_action.get(_earlier(trigger, row["time_ns"], when), -1)
             cases.append(_new_case(case, row, parent, cases))
         entry = cases[case]
         case_of_action[row["action_id"]] = case
+        when.setdefault(row["action_id"], (row["time_ns"], trigger))
         entry["end_ns"] = row["time_ns"]
         entry["actions"] += 1  # type: ignore[operator]
         entry["notional_usd"] += row["notional_usd"]
         entry["taken_over"] = entry["taken_over"] or row["stage"] == "take_over"
     return Cascade(_case_frame(cases))
+
+
+def _earlier(trigger: int, time_ns: int, when: dict[int, tuple[int, int]]) -> int:
+    """The trigger, or its own trigger and so on, up to one that acted before `time_ns`.
+
+    Accounts that break at one mark broke of what came before it: the first of them to be sold
+    has not pushed the others, though its order stands just before theirs.
+    """
+    while trigger in when and when[trigger][0] >= time_ns:
+        trigger = when[trigger][1]
+    return trigger
 
 
 def _new_case(

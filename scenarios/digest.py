@@ -109,7 +109,7 @@ def _cascade_sentence(run: Run, cascade: Cascade) -> str:
     if not cases.height:
         return "There was no cascade."
     total = float(cases["notional_usd"].sum())
-    busiest = _busiest_share(run)
+    busiest = busiest_share(run)
     pushed = cases.filter(pl.col("parent") >= 0).height
     return (
         f"{pushed} of {plural(cases.height, 'fall')} followed a forced"
@@ -119,7 +119,7 @@ def _cascade_sentence(run: Run, cascade: Cascade) -> str:
     )
 
 
-def _busiest_share(run: Run) -> float:
+def busiest_share(run: Run) -> float:
     """Largest share of the forced notional within any 40 minutes."""
     own = ~run.liquidations["stage"].cast(pl.String).is_in(["fund_unwind", "deleveraging"])
     rows = run.liquidations.filter(own).select("time_ns", "notional_usd").rows()

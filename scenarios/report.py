@@ -19,6 +19,7 @@ from scenarios.cascade import Cascade, build_cascade
 from scenarios.definitions import DEFINITIONS
 from scenarios.digest import five_sentences, main_instrument
 from scenarios.formats import usd
+from scenarios.metrics import compute_metrics, metrics_frame
 from scenarios.report_figures import (
     Figure,
     cascade_figure,
@@ -33,7 +34,7 @@ from scenarios.report_figures import (
 )
 from scenarios.report_replay import replay
 from scenarios.report_series import drawn_instruments
-from scenarios.run_directory import REPORT, Run, finite, write_text
+from scenarios.run_directory import REPORT, SUMMARY, Run, finite, write_json, write_text
 from scenarios.story import Story, StoryTeller, clock
 
 STORY_BUDGET = 900_000
@@ -42,8 +43,14 @@ much again a pointer, so that the page stays below 8 MB whatever the run."""
 
 
 def write_report(run: Run, twin: Run | None = None) -> Path:
-    """Write `report.html` into the run's folder and return its path. `twin`: a run to compare."""
+    """Write `report.html` into the run's folder and return its path.
+
+    twin: a run to compare; the metrics that need one are then added to `summary.json` too.
+    """
     path = run.path / REPORT
+    if twin is not None:
+        run.summary["metrics"] = compute_metrics(run, twin)
+        write_json(run.path / SUMMARY, run.summary)
     write_text(path, render(run, twin))
     return path
 
@@ -84,6 +91,7 @@ def render(run: Run, twin: Run | None = None) -> str:
         definitions=DEFINITIONS,
         span=_span(run),
         twin=_twin_rows(run, twin),
+        metrics=_metric_rows(run),
         data=_embedded(page),
         plotly=get_plotlyjs(),
     )
@@ -206,6 +214,23 @@ def _story_rows(run: Run, stories: list[Story]) -> list[dict[str, str]]:
                 "slippage": usd(own["slippage"]) if own else "",
                 "deficit": usd(deficits.get(story.account, 0.0)),
             }
+        )
+    return rows
+
+
+def _metric_rows(run: Run) -> list[dict[str, str]]:
+    """All metrics with their definitions."""
+    rows = []
+    for row in metrics_frame(run.summary["metrics"]).iter_rows(named=True):
+        value, unit = row["value"], row["unit"]
+        if unit == "ns":
+            shown = "-" if value is None else clock(int(value), date=True)
+        else:
+            shown = "-" if value is None else f"{usd(value) if unit == 'USD' else f'{value:,.4g}'}"
+        name = f"{row['metric']} {row['part'].replace('_', ' ')}".strip()
+        shown_unit = "" if unit in ("1", "ns") else unit
+        rows.append(
+            {"name": name, "value": shown, "unit": shown_unit, "definition": row["definition"]}
         )
     return rows
 

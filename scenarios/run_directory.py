@@ -136,9 +136,13 @@ class RunDirectory:
     def finish(
         self, summary: Mapping[str, Any], event_hash: str, rows: Mapping[str, int] | None = None
     ) -> None:
-        """Write the summary, then the manifest that says finished: in this order, so that a kill
-        in between leaves an unfinished run."""
+        """Write the summary with the metrics of the tables, then the manifest that says finished:
+        in this order, so that a kill in between leaves an unfinished run."""
+        from scenarios.metrics import compute_metrics
+
         write_json(self.path / SUMMARY, summary)
+        metrics = compute_metrics(Run(self.path, self.manifest))
+        write_json(self.path / SUMMARY, {**summary, "metrics": metrics})
         self.manifest |= {
             "finished": True,
             "event_hash": event_hash,
@@ -236,6 +240,13 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """The figures of the run."""
         return _read_json(self.path / SUMMARY)
+
+    @cached_property
+    def metrics(self) -> pl.DataFrame:
+        """All metrics: (metric, part, value, unit, definition)."""
+        from scenarios.metrics import metrics_frame
+
+        return metrics_frame(self.summary["metrics"])
 
     @property
     def account_names(self) -> list[str]:
