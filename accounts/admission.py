@@ -1,7 +1,7 @@
 """Admission: may this order enter? The instrument's rules, the price limits, then occupied margin.
 
-The margin decision itself is `risk.order_kernels.place`; this file turns its answer into the venue's codes and
-says in numbers what was missing.
+The margin decision itself is `risk.order_kernels.place`; this file turns its answer into the
+venue's codes and says in numbers what was missing.
 
 Source: portfolio-margin.md sections 9.7 and 16.17; liquidation-and-losses.md section 1.
 """

@@ -1,8 +1,8 @@
 """The clearing house: the only door to the market, and the keeper of accounts.
 
-The way of an order, without a break between check and match: `submit` -> the instrument's rules and the
-margin check (`admission`) -> `exchange.matching` -> each fill settled for maker and taker at once
-(`settlement`) -> events out through `emit`.
+The way of an order, without a break between check and match: `submit` -> the instrument's rules
+and the margin check (`admission`) -> `exchange.matching` -> each fill settled for maker and taker
+at once (`settlement`) -> events out through `emit`.
 
 Source: design.md section 2; portfolio-margin.md section 9.
 """
@@ -20,8 +20,8 @@ from accounts.admission import (
     margin_refusal,
     rule_refusal,
 )
-from accounts.exposures import Exposures
 from accounts.events import Marks
+from accounts.exposures import Exposures
 from accounts.ledger import Ledger
 from accounts.listing import Listing, make_listing
 from accounts.loans import Loans
@@ -204,7 +204,12 @@ class ClearingHouse:
         return self._match(now_ns, listing, account, order)
 
     def _reject(
-        self, now_ns: int, request: OrderRequest, account: Account, reason: RejectReason, detail: str
+        self,
+        now_ns: int,
+        request: OrderRequest,
+        account: Account,
+        reason: RejectReason,
+        detail: str,
     ) -> list[Any]:
         event = OrderRejected(now_ns, request, account.number, reason, detail)
         self.emit(event)

@@ -1,9 +1,10 @@
 """The exposure tables of all accounts: what risk sees, updated in place on every fill and order.
 
-The tables are numpy arrays laid out in `risk.order_tables`; this class owns them, hands out their rows and
-calls the kernels of `risk.order_kernels`. Nothing here decides anything.
+The tables are numpy arrays laid out in `risk.order_tables`; this class owns them, hands out their
+rows and calls the kernels of `risk.order_kernels`. Nothing here decides anything.
 
-Cost: an order or a fill O(columns); a mark O(1) here, O(positions + orders) per account on first use.
+Cost: an order or a fill O(columns); a mark O(1) here, O(positions + orders) per account on first
+use.
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ class Exposures:
         ):
             assert table.flags.c_contiguous, number
             x[number] = table.ctypes.data
-        x[t.X_WIDTH], x[t.X_FULL_WIDTH] = market.width, market.full_width
+        x[t.X_WIDTH] = market.width
+        x[t.X_FULL_WIDTH] = market.full_width
         x[t.X_UNIT_PARAMS] = market.unit_terms.shape[1]
         x[t.X_DISCOUNT_TIERS] = market.discounts.shape[1]
         x[t.X_LOAN_TIERS] = market.loans.shape[1]
@@ -146,7 +148,8 @@ class Exposures:
         return row
 
     def currency_row(self, account: int, currency: int) -> int:
-        """The row of (account, currency), made if new; the account's rows stay in currency order."""
+        """The row of (account, currency), made if new; the account's rows stay in currency
+        order."""
         row = self._currency_rows.get((account, currency))
         if row is not None:
             return row

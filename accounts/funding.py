@@ -1,8 +1,9 @@
 """Funding of perpetuals: what longs pay shorts, or the reverse, at fixed hours.
 
-The premium (mid - index) / index is sampled once a minute; at the settlement the rate is the average over the
-last interval, with the interest term of the rule set's formula, clamped and capped, as an integer of
-1e-8. Each account's payment is rounded once; what does not add up goes to the rounding account.
+The premium (mid - index) / index is sampled once a minute; at the settlement the rate is the
+average over the last interval, with the interest term of the rule set's formula, clamped and
+capped, as an integer of 1e-8. Each account's payment is rounded once; what does not add up goes to
+the rounding account.
 
 Source: portfolio-margin.md section 11.3, golden case G9.
 """

@@ -33,7 +33,8 @@ def charge_interest(now_ns: int, house: ClearingHouse) -> int:
         if account.is_fund:
             continue
         currency = house.market.currencies[int(table[row, t.C_CURRENCY])]
-        charges += _charge(now_ns, house, account, currency, int(equity[row]), int(table[row, t.C_CASH]))
+        owed, cash = int(equity[row]), int(table[row, t.C_CASH])
+        charges += _charge(now_ns, house, account, currency, owed, cash)
     return charges
 
 

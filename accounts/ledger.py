@@ -1,13 +1,13 @@
 """Double-entry ledger in integer atoms.
 
-Every booking moves a whole number of atoms of one currency from one ledger account to another, so the sum
-over all accounts of a currency is zero at every moment by construction. What came from outside
-stands, negated, in the account `outside`: the law of design.md section 3 (cash + position cost +
-pools + funds + fees ... = deposits - withdrawals) is that identity, and `conservation_error` checks it against
-deposits and withdrawals counted separately.
+Every booking moves a whole number of atoms of one currency from one ledger account to another, so
+the sum over all accounts of a currency is zero at every moment by construction. What came from
+outside stands, negated, in the account `outside`: the law of design.md section 3 (cash + position
+cost + pools + funds + fees ... = deposits - withdrawals) is that identity, and
+`conservation_error` checks it against deposits and withdrawals counted separately.
 
-Names of ledger accounts: `cash/<account>`, `cost/<account>/<instrument>`, `fund/<pool>`, `pool` (lending),
-`fees`, `interest`, `rounding`, `uncovered_loss`, `funding`, `outside`.
+Names of ledger accounts: `cash/<account>`, `cost/<account>/<instrument>`, `fund/<pool>`, `pool`
+(lending), `fees`, `interest`, `rounding`, `uncovered_loss`, `funding`, `outside`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ OUTSIDE = "outside"
 class Ledger:
     """All ledger accounts of the exchange, addressed by small integers. Posting is O(1)."""
 
-    __slots__ = ("_by_name", "_deposited", "balances", "currencies", "journal", "names", "recording")
+    __slots__ = (
+        "_by_name",
+        "_deposited",
+        "balances",
+        "currencies",
+        "journal",
+        "names",
+        "recording",
+    )
 
     def __init__(self, *, recording: bool = True) -> None:
         self.balances: list[int] = []
@@ -50,7 +58,8 @@ class Ledger:
     def post(
         self, time_ns: int, kind: int, debit: int, credit: int, atoms: int, reference: int
     ) -> None:
-        """Move `atoms` (either sign) from `debit` to `credit`, which must share a currency. O(1)."""
+        """Move `atoms` (either sign) from `debit` to `credit`, which must share a currency.
+        O(1)."""
         if atoms == 0:
             return
         if atoms < 0:
@@ -90,7 +99,8 @@ class Ledger:
         return {c: total - self._deposited.get(c, 0) for c, total in sorted(errors.items())}
 
     def total(self, prefix: str) -> dict[str, int]:
-        """Per currency the sum of the accounts whose name begins with `prefix`. O(ledger accounts)."""
+        """Per currency the sum of the accounts whose name begins with `prefix`. O(ledger
+        accounts)."""
         totals: dict[str, int] = {}
         for name, currency, atoms in zip(self.names, self.currencies, self.balances, strict=True):
             if name.startswith(prefix):

@@ -1,10 +1,11 @@
 """Auto-borrow: a balance that a booking left below zero is lent by the pool; one above zero repays.
 
-A loan is a posting from the lending pool to cash; the liability is kept beside it. What an account has in a
-currency is cash less liability, at most one of which is above zero after `square`.
+A loan is a posting from the lending pool to cash; the liability is kept beside it. What an account
+has in a currency is cash less liability, at most one of which is above zero after `square`.
 
-Forced debits (realised losses, fees, funding, interest) draw on the pool even beyond its limit, because the
-loss has happened; orders that would borrow are refused by admission when the pool is drained.
+Forced debits (realised losses, fees, funding, interest) draw on the pool even beyond its limit,
+because the loss has happened; orders that would borrow are refused by admission when the pool is
+drained.
 
 Source: portfolio-margin.md sections 7.2 and 8; design.md section 3.
 """

@@ -1,7 +1,8 @@
 """Prices and what follows from them: the arrays that the order kernels read, written once per mark.
 
-Index and marks come in as integers (1e-8 of the quote; ticks) and leave as the stress table, the terms of
-each instrument and the USD value of each currency. Nothing else in `accounts` sees a float price.
+Index and marks come in as integers (1e-8 of the quote; ticks) and leave as the stress table, the
+terms of each instrument and the USD value of each currency. Nothing else in `accounts` sees a
+float price.
 
 Cost of `publish`: O(instruments x columns), about 0.1 ms for ten instruments.
 Source: design.md sections 2, 3, 5; portfolio-margin.md section 16.
@@ -57,9 +58,10 @@ def contract_of(instrument: Instrument) -> Contract:
 class Market:
     """Instruments, currencies, risk units and their prices at one mark.
 
-    usd_index_e8: USD per unit of each currency in 1e-8; index_e8: per pair in its quote; mark_ticks:
-    int64 (instruments,). `version` counts the marks; it is 0 before the first. prices: float64, the USD
-    value of every currency, then mark and index of every instrument: all that a margin may move with.
+    usd_index_e8: USD per unit of each currency in 1e-8; index_e8: per pair in its quote;
+    mark_ticks: int64 (instruments,). `version` counts the marks; it is 0 before the first. prices:
+    float64, the USD value of every currency, then mark and index of every instrument: all that a
+    margin may move with.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Market:
         self.instruments = np.zeros((count, t.INSTRUMENT_COLUMNS), np.int64)
         self.terms = np.zeros((count, t.TERM_COLUMNS))
         self.stress = np.zeros((count, self.width))
-        self.unit_terms = np.zeros(self.plan.params.values.shape)
+        self.unit_terms: NDArray[np.float64] = np.zeros(self.plan.params.values.shape)
         self.currency_terms = np.zeros((len(self.currencies), t.CURRENCY_TERMS))
         self.rule_terms = np.zeros(t.RULE_TERMS)
         self.prices = np.zeros(len(self.currencies) + 2 * count)

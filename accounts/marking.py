@@ -1,7 +1,7 @@
 """Mark prices and price limits from the index and the venue's own books.
 
-mark = index + moving average of (mid - index); the same samples give the average premium of the price
-limits. One sample per call of `sample`, by default every second. All integers: half ticks.
+mark = index + moving average of (mid - index); the same samples give the average premium of the
+price limits. One sample per call of `sample`, by default every second. All integers: half ticks.
 
 Source: portfolio-margin.md sections 11.2 and 11.4.
 """

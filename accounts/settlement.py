@@ -1,8 +1,8 @@
 """Settlement of a fill: postings, positions, fees, borrowing, for both sides at once.
 
-A trade's value is computed once and booked to both sides, so nothing is lost between them. A derivative's
-value moves between the two position-cost accounts; the part of a position that closes moves its residual
-from cost to cash (design.md section 3). Spot and option premiums move cash.
+A trade's value is computed once and booked to both sides, so nothing is lost between them. A
+derivative's value moves between the two position-cost accounts; the part of a position that closes
+moves its residual from cost to cash (design.md section 3). Spot and option premiums move cash.
 
 Source: portfolio-margin.md sections 3.2, 4.1, 11.7; fees are paid in the settlement currency.
 """
@@ -49,7 +49,8 @@ class Settlement:
         seller_order: int,
         reference: int,
     ) -> None:
-        """Book one trade of `lots` (> 0) worth `value` atoms between two positions of one instrument.
+        """Book one trade of `lots` (> 0) worth `value` atoms between two positions of one
+        instrument.
 
         value: `instrument.value_atoms` of the trade. Fees in atoms of the settlement currency
         (negative: rebate); orders: their exposure rows or NONE; reference: the fill id. O(columns).

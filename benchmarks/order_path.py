@@ -1,10 +1,11 @@
 """What the full check and settlement of an order cost, against bare matching of the same orders.
 
-Prints one JSON object: {"cases": [{"accounts": .., "checked_orders_per_s": .., "bare_orders_per_s": .., "ratio": ..}]}.
-Both paths take the stream of order_stream.py and make the same request, order, fill and event objects; the
-checked path is `ClearingHouse.submit` (price limits, margin check, matching, ledger, positions, exposures).
-The reference fills of the stream must come out of both. Times are of the process, so that other
-load on the machine counts as little as it can.
+Prints one JSON object: {"cases": [{"accounts": .., "checked_orders_per_s": ..,
+"bare_orders_per_s": .., "ratio": ..}]}. Both paths take the stream of order_stream.py and make the
+same request, order, fill and event objects; the checked path is `ClearingHouse.submit` (price
+limits, margin check, matching, ledger, positions, exposures). The reference fills of the stream
+must come out of both. Times are of the process, so that other load on the machine counts as little
+as it can.
 
     python benchmarks/order_path.py [--n 200000] [--accounts 100,1000,10000]
 """

@@ -1,7 +1,8 @@
 """The margin figures of one account, from the sums that `order_sums` keeps.
 
-Only units and currencies marked dirty are worked out anew, in a fixed order, so that the figures do not
-depend on which ones were. x is described in `order_views`. Plain twin: tests/oracles/plain_margin.py.
+Only units and currencies marked dirty are worked out anew, in a fixed order, so that the figures
+do not depend on which ones were. x is described in `order_views`. Plain twin:
+tests/oracles/plain_margin.py.
 
 Source: portfolio-margin.md sections 4.3, 16.3, 16.12 to 16.15.
 """
@@ -113,7 +114,8 @@ def _currency(n: int, x: Ints) -> None:
 
 @njit(cache=True)
 def totals(account: int, x: Ints) -> None:
-    """Recompute the dirty units and currencies of `account` and sum all of them, in a fixed order."""
+    """Recompute the dirty units and currencies of `account` and sum all of them, in a fixed
+    order."""
     u, us, c, cs = units_of(x), unit_sums_of(x), currencies_of(x), currency_sums_of(x)
     a, sums, ct = accounts_of(x), account_sums_of(x), currency_terms_of(x)
     extra = 3 * x[t.X_WIDTH]
@@ -127,6 +129,7 @@ def totals(account: int, x: Ints) -> None:
         r = u[r, t.U_NEXT]
     none, buys, sells, every = 0.0, 0.0, 0.0, 0.0
     borrow_mmr, borrow_imr, fee, equity, losses = 0.0, 0.0, 0.0, 0.0, 0.0
+    order_fees = 0
     n = a[account, t.A_CURRENCY]
     while n != t.NONE:
         if c[n, t.C_DIRTY] == 1:
@@ -140,10 +143,11 @@ def totals(account: int, x: Ints) -> None:
         fee += cs[n, t.V_FEE]
         equity += cs[n, t.V_EQUITY]
         loss = c[n, t.C_LOSS_BUYS] + c[n, t.C_LOSS_SELLS] + c[n, t.C_LOSS_SPOT]
+        order_fees += c[n, t.C_FEE_BUYS] + c[n, t.C_FEE_SELLS]
         currency = c[n, t.C_CURRENCY]
         losses += loss * ct[currency, t.K_SCALE] * ct[currency, t.K_USD]
         n = c[n, t.C_NEXT]
-    pending = losses + a[account, t.A_FEE] * 1e-8
+    pending = losses + order_fees * 1e-8
     adjusted, maintenance = none - pending, derivatives + borrow_mmr
     sums[account, t.T_ADJUSTED] = adjusted
     sums[account, t.T_SMALLEST] = min(min(none, buys), min(sells, every)) - pending

@@ -78,23 +78,31 @@ def set_cap(n: int, coins: float, x: Ints) -> None:
 
 
 @njit(cache=True)
-def _deepens(n: int, fee_atoms: int, x: Ints) -> bool:
-    """Whether a fill set creates or deepens a negative equity in currency row `n`."""
-    c = currencies_of(x)
-    held = c[n, t.C_CASH] + c[n, t.C_FUTURES] + c[n, t.C_OPTIONS]
-    floor = min(0, held)
-    buys = c[n, t.C_SPOT_BUYS] - c[n, t.C_LOSS_BUYS]
-    sells = c[n, t.C_SPOT_SELLS] - c[n, t.C_LOSS_SELLS]
-    worst = min(min(0, buys), min(sells, buys + sells))
-    return held + worst - fee_atoms < floor
+def _deepens(account: int, x: Ints) -> bool:
+    """Whether a fill set, its fees paid, creates or deepens a negative equity in any currency."""
+    a, c, ct = accounts_of(x), currencies_of(x), currency_terms_of(x)
+    n = a[account, t.A_CURRENCY]
+    while n != t.NONE:
+        held = c[n, t.C_CASH] + c[n, t.C_FUTURES] + c[n, t.C_OPTIONS]
+        currency = c[n, t.C_CURRENCY]
+        atom = 1e8 * ct[currency, t.K_USD] * ct[currency, t.K_SCALE]
+        buys = c[n, t.C_SPOT_BUYS] - c[n, t.C_LOSS_BUYS]
+        buys -= int(np.rint(c[n, t.C_FEE_BUYS] / atom))
+        sells = c[n, t.C_SPOT_SELLS] - c[n, t.C_LOSS_SELLS]
+        sells -= int(np.rint(c[n, t.C_FEE_SELLS] / atom))
+        if held + min(buys, min(sells, buys + sells)) < min(0, held):
+            return True
+        n = c[n, t.C_NEXT]
+    return False
 
 
 @njit(cache=True)
 def shift(k: int, signed_lots: int, price: float, fee_atoms: int, x: Ints) -> None:
-    """Trade `signed_lots` of position row `k` at `price` (ticks, may be fractional) in the tables only.
+    """Trade `signed_lots` of position row `k` at `price` (ticks, may be fractional) in the tables
+    only.
 
-    The same call with opposite lots and fee undoes it exactly. The caller wants to know what a trade
-    would do; nothing is booked.
+    The same call with opposite lots and fee undoes it exactly. The caller wants to know what a
+    trade would do; nothing is booked.
     """
     p, c, i, m = positions_of(x), currencies_of(x), instruments_of(x), terms_of(x)
     instrument, settle = p[k, t.P_INSTRUMENT], p[k, t.P_SETTLE]
@@ -122,16 +130,17 @@ def shift(k: int, signed_lots: int, price: float, fee_atoms: int, x: Ints) -> No
 
 
 @njit(cache=True)
-def _borrowing(n: int, k: int, side: int, x: Ints) -> int:
-    """Whether order `n`, booked, would borrow more than is allowed: a result code, or ACCEPTED."""
-    p, o, c, cs = positions_of(x), orders_of(x), currencies_of(x), currency_sums_of(x)
+def _borrowing(k: int, side: int, x: Ints) -> int:
+    """Whether an order on position row `k`, once booked, borrows more than is allowed.
+
+    A result code of `order_tables`; ACCEPTED if it does not.
+    """
+    p, c, cs = positions_of(x), currencies_of(x), currency_sums_of(x)
     a, i, ct = accounts_of(x), instruments_of(x), currency_terms_of(x)
     settle = p[k, t.P_SETTLE]
     spot = i[p[k, t.P_INSTRUMENT], t.I_KIND] == t.SPOT
-    if a[p[k, t.P_ACCOUNT], t.A_AUTO_BORROW] == 0:
-        fee_atoms = np.int64(np.ceil(_fee_atoms(n, settle, x)))
-        if _deepens(settle, fee_atoms, x) or (spot and _deepens(p[k, t.P_BASE], 0, x)):
-            return t.NO_BORROW
+    if a[p[k, t.P_ACCOUNT], t.A_AUTO_BORROW] == 0 and _deepens(p[k, t.P_ACCOUNT], x):
+        return t.NO_BORROW
     borrower = p[k, t.P_BASE] if spot and side < 0 else settle
     currency, potential = c[borrower, t.C_CURRENCY], cs[borrower, t.V_LIABILITY]
     held = c[borrower, t.C_CASH] + c[borrower, t.C_FUTURES] + c[borrower, t.C_OPTIONS]
@@ -145,11 +154,11 @@ def _borrowing(n: int, k: int, side: int, x: Ints) -> int:
 
 
 @njit(cache=True)
-def _fee_atoms(n: int, settle: int, x: Ints) -> float:
-    """Estimated fee of order `n` in atoms of its settlement currency, not rounded."""
-    currency = currencies_of(x)[settle, t.C_CURRENCY]
-    ct = currency_terms_of(x)
-    return orders_of(x)[n, t.O_FEE] * 1e-8 / (ct[currency, t.K_USD] * ct[currency, t.K_SCALE])
+def _fee_atoms(n: int, settle: int, x: Ints) -> int:
+    """Estimated fee of order `n` in atoms of its settlement currency."""
+    currency, ct = currencies_of(x)[settle, t.C_CURRENCY], currency_terms_of(x)
+    atom = 1e8 * ct[currency, t.K_USD] * ct[currency, t.K_SCALE]
+    return int(np.rint(orders_of(x)[n, t.O_FEE] / atom))
 
 
 @njit(cache=True)
@@ -160,13 +169,13 @@ def _improves(n: int, k: int, side: int, price: int, lots: int, x: Ints) -> bool
     """
     p, sums = positions_of(x), account_sums_of(x)
     account = p[k, t.P_ACCOUNT]
-    fee_atoms = np.int64(np.rint(_fee_atoms(n, p[k, t.P_SETTLE], x)))
+    fee_atoms = _fee_atoms(n, p[k, t.P_SETTLE], x)
     before = sums[account, t.T_ADJUSTED] - sums[account, t.T_IMR]
-    shift(k, side * lots, np.float64(price), fee_atoms, x)
+    shift(k, side * lots, float(price), fee_atoms, x)
     totals(account, x)
     after = sums[account, t.T_ADJUSTED] - sums[account, t.T_IMR]
-    shift(k, -side * lots, np.float64(price), -fee_atoms, x)
-    return after >= before
+    shift(k, -side * lots, float(price), -fee_atoms, x)
+    return bool(after >= before)
 
 
 @njit(cache=True)
@@ -209,7 +218,7 @@ def place(n: int, k: int, side: int, price: int, lots: int, immediate: bool, x: 
         rebuild(account, x)
     add_order(n, k, side, price, lots, x)
     totals(account, x)
-    result = _borrowing(n, k, side, x)
+    result = _borrowing(k, side, x)
     if result == t.ACCEPTED and sums[account, t.T_SMALLEST] < sums[account, t.T_IMR]:
         result = t.ACCEPTED_REDUCING if immediate else t.NO_MARGIN
     if result != t.ACCEPTED:
@@ -263,8 +272,8 @@ def fill(
     n2: int, k2: int, lots2: int, cost2: int, settle2: int, base2: int,
     x: Ints,
 ) -> int:
-    """A fill of `filled` lots, both sides: order rows `n` (NONE: none) shrink; positions `k` have new
-    lots and cost, and their settlement and base currencies (spot only) new net cash.
+    """A fill of `filled` lots, both sides: order rows `n` (NONE: none) shrink; positions `k` have
+    new lots and cost, and their settlement and base currencies (spot only) new net cash.
 
     Returns bit 1 if the first order is used up and out of the sums, bit 2 if the second is.
     """

@@ -86,23 +86,26 @@ def order_terms(n: int, x: Ints) -> None:
 def _in_buy_set(k: int, side: int, x: Ints) -> bool:
     """Whether an order of this side adds delta: calls and puts count by it.  Source: 16.12."""
     p, i = positions_of(x), instruments_of(x)
-    return side * i[p[k, t.P_INSTRUMENT], t.I_DELTA_SIGN] > 0
+    return bool(side * i[p[k, t.P_INSTRUMENT], t.I_DELTA_SIGN] > 0)
 
 
 @njit(cache=True, forceinline=True)
 def _book_costs(n: int, sign: int, x: Ints) -> None:
     """Add (+1) or remove (-1) fee and pending loss of order `n`."""
-    p, o, c, a, i = positions_of(x), orders_of(x), currencies_of(x), accounts_of(x), instruments_of(x)
+    p, o, c, i = positions_of(x), orders_of(x), currencies_of(x), instruments_of(x)
     k = o[n, t.O_POSITION]
-    settle = p[k, t.P_SETTLE]
-    a[p[k, t.P_ACCOUNT], t.A_FEE] += sign * o[n, t.O_FEE]
+    settle, buys = p[k, t.P_SETTLE], _in_buy_set(k, o[n, t.O_SIDE], x)
+    if buys:
+        c[settle, t.C_FEE_BUYS] += sign * o[n, t.O_FEE]
+    else:
+        c[settle, t.C_FEE_SELLS] += sign * o[n, t.O_FEE]
     loss = sign * o[n, t.O_LOSS]
     if loss == 0:
         return
     c[settle, t.C_DIRTY] = 1
     if i[p[k, t.P_INSTRUMENT], t.I_KIND] == t.SPOT:
         c[settle, t.C_LOSS_SPOT] += loss
-    elif _in_buy_set(k, o[n, t.O_SIDE], x):
+    elif buys:
         c[settle, t.C_LOSS_BUYS] += loss
     else:
         c[settle, t.C_LOSS_SELLS] += loss
@@ -314,11 +317,10 @@ def rebuild(account: int, x: Ints) -> None:
     c, a, i = currencies_of(x), accounts_of(x), instruments_of(x)
     n = a[account, t.A_CURRENCY]
     while n != t.NONE:
-        for column in range(t.C_FUTURES, t.C_LOSS_SPOT + 1):
+        for column in range(t.C_FUTURES, t.C_FEE_SELLS + 1):
             c[n, column] = 0
         c[n, t.C_DIRTY] = 1
         n = c[n, t.C_NEXT]
-    a[account, t.A_FEE] = 0
     r = a[account, t.A_UNIT]
     while r != t.NONE:
         for column in range(3 * x[t.X_WIDTH] + t.UNIT_EXTRA):

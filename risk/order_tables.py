@@ -1,14 +1,15 @@
 """Column numbers of the tables that the order kernels work on.
 
-All tables are numpy arrays owned by `accounts.exposures.Exposures`; one row is one thing, linked by row
-numbers (-1 = none). Integers are lots, ticks and atoms; floats are USD or coins. The tables:
+All tables are numpy arrays owned by `accounts.exposures.Exposures`; one row is one thing, linked
+by row numbers (-1 = none). Integers are lots, ticks and atoms; floats are USD or coins. The
+tables:
 
 - `positions` int64: (account, instrument): position, open orders, value at mark;
 - `orders` int64: one open order each, a doubly linked list per position row;
-- `units` int64 and `unit_sums` float64: (account, risk unit): the stress vectors of the position, of
-  the orders in the buy set and of those in the sell set; the MR7 sums; margin figures;
-- `currencies` int64 and `currency_sums` float64: (account, currency): cash, profit, orders' effects;
-  discounted values per fill set, borrowing margin;
+- `units` int64 and `unit_sums` float64: (account, risk unit): the stress vectors of the position,
+  of the orders in the buy set and of those in the sell set; the MR7 sums; margin figures;
+- `currencies` int64 and `currency_sums` float64: (account, currency): cash, profit, orders'
+  effects; discounted values per fill set, borrowing margin;
 - `accounts` int64 and `account_sums` float64: list heads, flags, totals;
 - `instruments`, `instrument_terms`, `stress`, `unit_terms`, `currency_terms`: the market and the
   rules, written once per mark.
@@ -80,9 +81,11 @@ C_UNIT_SELLS: Final = 9
 C_LOSS_BUYS: Final = 10  # pending losses of derivative orders in the buy set
 C_LOSS_SELLS: Final = 11
 C_LOSS_SPOT: Final = 12  # pending losses of spot orders
-C_DIRTY: Final = 13
-C_UNIT: Final = 14  # unit row whose base coin this is
-CURRENCY_COLUMNS: Final = 15
+C_FEE_BUYS: Final = 13  # estimated fees of the buy set's orders settled in it, 1e-8 USD
+C_FEE_SELLS: Final = 14
+C_DIRTY: Final = 15
+C_UNIT: Final = 16  # unit row whose base coin this is
+CURRENCY_COLUMNS: Final = 17
 
 # currency_sums
 V_DISCOUNTED: Final = 0  # discounted USD value per fill set (4)
@@ -98,10 +101,9 @@ CURRENCY_EXTRA: Final = 10
 A_UNIT: Final = 0  # first unit row
 A_CURRENCY: Final = 1  # first currency row
 A_VERSION: Final = 2  # mark version of the figures
-A_FEE: Final = 3  # sum of estimated fees, 1e-8 USD
-A_AUTO_BORROW: Final = 4
-A_ORDERS: Final = 5
-ACCOUNT_COLUMNS: Final = 6
+A_AUTO_BORROW: Final = 3
+A_ORDERS: Final = 4
+ACCOUNT_COLUMNS: Final = 5
 
 # account_sums
 T_ADJUSTED: Final = 0  # adjusted equity

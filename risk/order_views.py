@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, types
+from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -26,24 +26,28 @@ Ints = NDArray[np.int64]
 _MANY = 1 << 40
 
 
-@intrinsic
-def _ints_at(typing_context: Any, address: Any) -> Any:
+def _ints_pointer(typing_context: Any, address: Any) -> Any:
     """int64 memory at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
-    return types.CPointer(types.int64)(address), generate
+    pointer: Any = types.CPointer
+    return pointer(types.int64)(address), generate
 
 
-@intrinsic
-def _floats_at(typing_context: Any, address: Any) -> Any:
+def _floats_pointer(typing_context: Any, address: Any) -> Any:
     """float64 memory at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
-    return types.CPointer(types.float64)(address), generate
+    pointer: Any = types.CPointer
+    return pointer(types.float64)(address), generate
+
+
+_ints_at: Any = intrinsic(_ints_pointer)
+_floats_at: Any = intrinsic(_floats_pointer)
 
 
 @njit(cache=True, forceinline=True)

@@ -1,9 +1,9 @@
 """Which accounts a new mark may have moved across a threshold.
 
-Each account keeps a radius: how far all prices may move, relatively, before it can cross a threshold of
-risk control; and an anchor, the prices from which that is measured. A mark compares one number per
-account, and works out the figures of those few that it may have moved too far. x is described in
-`order_views`. Checked against the full pass in tests/properties.
+Each account keeps a radius: how far all prices may move, relatively, before it can cross a
+threshold of risk control; and an anchor, the prices from which that is measured. A mark compares
+one number per account, and works out the figures of those few that it may have moved too far. x is
+described in `order_views`. Checked against the full pass in tests/properties.
 
 Source: design.md section 5 (marks); liquidation-and-losses.md section 1.
 """
@@ -87,7 +87,7 @@ def radius_of(account: int, x: Ints) -> float:
     slack = min(slack, abs(adjusted - rules[t.R_CONTROL] * sums[account, t.T_IMR]))
     slack = min(slack, abs(adjusted - rules[t.R_START] * required))
     slope = 2.0 * (gross + max(1.0, rules[t.R_WARNING]) * (sensitivity + 0.5 * gross))
-    return min(_CAP, min(slack / slope, nearest / (2.0 * gross)))
+    return float(min(_CAP, slack / slope, nearest / (2.0 * gross)))
 
 
 @njit(cache=True)
