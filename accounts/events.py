@@ -7,7 +7,7 @@ currency unless the name says `_usd` (float64, for reading, never booked).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -56,6 +56,8 @@ class PostingKind(IntEnum):
     ROUNDING = 14
     FUND = 15
     ISOLATED_MARGIN = 16
+    PENALTY = 17  # of a forced repayment: the discount of the coins sold
+    SOCIALISED = 18  # a share of a deficit taken from the day's realised profits
 
 
 class PostingBatch:
@@ -158,6 +160,18 @@ class Bankruptcy:
     socialised_usd: float
     uncovered_usd: float
     pools: dict[str, float]
+    # currency -> atoms (deficit, fund, deleveraging, socialised, uncovered); the four sum to the first
+    split_atoms: dict[str, tuple[int, int, int, int, int]] = field(default_factory=dict)
+
+
+class FundBooking(IntEnum):
+    """Why a pool's balance changed. Source: portfolio-margin.md section 10.6."""
+
+    REGULAR_UPDATE = 1  # the daily booking of liquidation fees, 08:00 UTC
+    LIQUIDATION_BALANCE_DEPOSIT = 2  # result of positions taken over
+    BANKRUPTCY_LOSS = 3
+    PLATFORM_REVENUE = 4  # the venue's own money
+    ADL = 5
 
 
 @dataclass(slots=True)
@@ -170,6 +184,7 @@ class FundBalance:
     atoms: int
     change_atoms: int
     reference: int
+    booking: FundBooking = FundBooking.LIQUIDATION_BALANCE_DEPOSIT
 
 
 @dataclass(slots=True)

@@ -1,19 +1,21 @@
 """Insurance funds: one pool per business line and underlying, each with an account of its own.
 
-A pool's account holds its money and the positions it has taken over; they are marked and settled like any
-other. A pool never goes below zero: what it cannot pay is booked to `uncovered_loss`.
+A pool's account holds its money and the positions it has taken over; they are marked and settled
+like any other. A pool never goes below zero: what it cannot pay falls through to the next layer of
+the waterfall (`accounts.waterfall`), in the last resort to `uncovered_loss`.
 
 Source: portfolio-margin.md section 10.6; liquidation-and-losses.md sections 3 and 4.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from accounts.account import Account
-from accounts.events import FundBalance, PostingKind
+from accounts.events import FundBalance, FundBooking, PostingKind
 from exchange.instrument import InstrumentKind
-from exchange.units import divide_rounded
+from risk import order_tables as t
 
 if TYPE_CHECKING:
     from accounts.clearing import ClearingHouse
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 UNCOVERED = "uncovered_loss"
 TREASURY = "treasury"
+DAY_NS = 86_400_000_000_000
+BOOKING_NS = DAY_NS // 3  # 08:00 UTC
+HOUR_NS = 3_600_000_000_000
 _LINES = {
     InstrumentKind.SPOT: "margin",
     InstrumentKind.PERPETUAL: "swaps",
@@ -41,7 +46,11 @@ class InsuranceFunds:
     def __init__(self, house: ClearingHouse) -> None:
         self.house = house
         self.pools: dict[str, Account] = {}
+        self.settles: dict[str, str] = {}  # pool -> currency of its contributions
         self._reported: dict[tuple[str, str], int] = {}
+        self._peaks: dict[str, deque[tuple[int, float]]] = {}
+        self._accrued: dict[tuple[str, str], int] = {}  # (pool, currency) -> ledger account
+        self._next_booking_ns = 0
 
     def pool(self, listing: Listing) -> Account:
         """The pool behind an instrument, opened if new."""
@@ -51,7 +60,9 @@ class InsuranceFunds:
             pool = self.house.open_account(f"fund/{name}")
             pool.is_fund = True
             self.pools[name] = pool
-            for currency in {listing.instrument.settle, listing.instrument.base}:
+            self.settles[name] = listing.instrument.settle
+            self._peaks[name] = deque()
+            for currency in sorted({listing.instrument.settle, listing.instrument.base}):
                 self._backed(pool, currency)
         return pool
 
@@ -60,73 +71,154 @@ class InsuranceFunds:
         balance = self.house.balance(pool, currency)
         balance.backstop = self.house.ledger.open(UNCOVERED, currency)
 
+    # --- money in ------------------------------------------------------------------------------
+
     def contribute(self, now_ns: int, listing: Listing, atoms: int) -> None:
         """The venue puts `atoms` of the settlement currency into a pool."""
         pool = self.pool(listing)
         self.house.deposit(now_ns, pool, listing.instrument.settle, atoms)
-        self.report(now_ns, pool, 0)
+        self.report(now_ns, pool, 0, FundBooking.PLATFORM_REVENUE)
+
+    def accrue(self, now_ns: int, listing: Listing, fee_atoms: int, reference: int) -> None:
+        """Set aside the pool's share of a liquidation fee; it is booked at the end of the day."""
+        share = int(fee_atoms * self.house.rules.insurance.liquidation_fee_share)
+        if share <= 0:
+            return
+        pool, currency = self.pool(listing), listing.instrument.settle
+        name = pool.name.removeprefix("fund/")
+        account = self.house.ledger.open(f"accrued/{name}", currency)
+        self._accrued[name, currency] = account
+        self.house.ledger.post(
+            now_ns, int(PostingKind.FUND), listing.fee_ledger, account, share, reference
+        )
+
+    def book_day(self, now_ns: int) -> bool:
+        """Once a day, at the first call from 08:00 UTC on: book what accrued. True if booked."""
+        if now_ns < self._next_booking_ns:
+            return False
+        first = self._next_booking_ns == 0
+        self._next_booking_ns = now_ns - (now_ns - BOOKING_NS) % DAY_NS + DAY_NS
+        if first:
+            return False
+        for (name, currency), account in self._accrued.items():
+            atoms = self.house.ledger.balances[account]
+            if atoms > 0:
+                pool = self.pools[name]
+                self._backed(pool, currency)
+                balance = pool.balances[currency]
+                kind = int(PostingKind.FUND)
+                self.house.ledger.post(now_ns, kind, account, balance.cash, atoms, 0)
+                self.house.book_cash(now_ns, balance)
+                self.report(now_ns, pool, 0, FundBooking.REGULAR_UPDATE)
+        return True
+
+    # --- money out -----------------------------------------------------------------------------
 
     def pay(self, now_ns: int, pool: Account, currency: str, atoms: int, reference: int) -> int:
-        """Atoms of `currency` that the pool can pay now, taken to the treasury, <= `atoms`.
-
-        A pool that holds another currency is converted at the index through the treasury.
-        """
-        house = self.house
-        ledger = house.ledger
-        paid = 0
-        usd = house.market.usd_index_e8
-        for held in sorted(pool.balances, key=lambda name: (name != currency, name)):
-            missing = atoms - paid
-            if missing <= 0:
-                break
-            balance = pool.balances[held]
-            there = ledger.balances[balance.cash]
-            if there <= 0:
-                continue
-            # atoms of `held` worth `missing` atoms of `currency`, rounded up
-            numerator = missing * usd[currency] * house.market.atoms[held]
-            denominator = usd[held] * house.market.atoms[currency]
-            needed = -(-numerator // denominator)
-            given = min(there, needed)
-            worth = missing if given == needed else given * denominator // (
-                usd[currency] * house.market.atoms[held]
-            )
-            treasury = ledger.open(TREASURY, held)
-            kind = int(PostingKind.DEFICIT)
-            ledger.post(now_ns, kind, balance.cash, treasury, given, reference)
-            house.book_cash(now_ns, balance)
-            paid += worth
-        self.report(now_ns, pool, reference)
+        """Atoms of `currency` that the pool can pay now, taken to the treasury, <= `atoms`."""
+        kind = int(PostingKind.DEFICIT)
+        paid = collect(self.house, now_ns, pool, currency, atoms, kind, reference)
+        self.report(now_ns, pool, reference, FundBooking.BANKRUPTCY_LOSS)
         return paid
 
-    def report(self, now_ns: int, pool: Account, reference: int) -> None:
+    def report(
+        self,
+        now_ns: int,
+        pool: Account,
+        reference: int,
+        booking: FundBooking = FundBooking.LIQUIDATION_BALANCE_DEPOSIT,
+    ) -> None:
         """Emit the pool's balances that have changed since the last report."""
         for currency, balance in sorted(pool.balances.items()):
             atoms = self.house.ledger.balances[balance.cash]
             before = self._reported.get((pool.name, currency), 0)
             if atoms != before:
+                assert atoms >= 0, f"{pool.name} is below zero: {atoms} {currency}"
                 self._reported[pool.name, currency] = atoms
                 self.house.emit(
-                    FundBalance(now_ns, pool.name, currency, atoms, atoms - before, reference)
+                    FundBalance(
+                        now_ns, pool.name, currency, atoms, atoms - before, reference, booking
+                    )
                 )
+
+    # --- what a pool is worth ------------------------------------------------------------------
+
+    def cash_usd(self, pool: Account) -> float:
+        """Money of a pool in USD, without the positions it holds."""
+        market, total = self.house.market, 0.0
+        for currency, balance in pool.balances.items():
+            atoms = self.house.ledger.balances[balance.cash]
+            if atoms:
+                total += atoms * market.scales[balance.number] * market.usd[currency]
+        return total
 
     def total_usd(self) -> float:
         """Money of all pools in USD, without the positions they hold."""
-        market, total = self.house.market, 0.0
-        for pool in self.pools.values():
-            for currency, balance in pool.balances.items():
-                atoms = self.house.ledger.balances[balance.cash]
-                total += atoms * market.scales[balance.number] * market.usd[currency]
-        return total
+        return sum(self.cash_usd(pool) for pool in self.pools.values())
+
+    def worth(self, pool: Account) -> float:
+        """A pool's money and positions at mark, in coins of its settlement currency.
+
+        Not in USD: a pool that holds bitcoin has lost nothing when bitcoin falls.
+        """
+        usd = self.cash_usd(pool)
+        if any(position.lots for position in pool.positions.values()):
+            usd = float(self.house.exposures.figures(pool.number)[t.T_EQUITY])
+        return usd / self.house.market.usd[self.settles[pool.name.removeprefix("fund/")]]
+
+    def sample(self, now_ns: int) -> None:
+        """Remember what the pools are worth now: their peaks decide deleveraging. O(pools)."""
+        horizon = now_ns - round(self.house.rules.deleveraging.peak_hours * HOUR_NS)
+        for name, pool in self.pools.items():
+            worth, peaks = self.worth(pool), self._peaks[name]
+            while peaks and peaks[0][0] < horizon:
+                peaks.popleft()
+            while peaks and peaks[-1][1] <= worth:
+                peaks.pop()
+            peaks.append((now_ns, worth))
+
+    def peak(self, pool: Account) -> float:
+        """The most that a pool was worth in the last hours (parameter), coins."""
+        peaks = self._peaks[pool.name.removeprefix("fund/")]
+        return peaks[0][1] if peaks else self.worth(pool)
+
+
+def collect(
+    house: ClearingHouse,
+    now_ns: int,
+    account: Account,
+    currency: str,
+    atoms: int,
+    kind: int,
+    reference: int,
+) -> int:
+    """Take up to `atoms` of `currency` out of an account's cash into the treasury; what was got.
+
+    Cash in other currencies is converted at the index through the treasury, rounded against the
+    account. Nothing is borrowed. O(balances).
+    """
+    ledger, usd, per_coin = house.ledger, house.market.usd_index_e8, house.market.atoms
+    paid = 0
+    for held in sorted(account.balances, key=lambda name: (name != currency, name)):
+        missing = atoms - paid
+        if missing <= 0:
+            break
+        balance = account.balances[held]
+        there = ledger.balances[balance.cash]
+        if there <= 0:
+            continue
+        worth_of_held = usd[held] * per_coin[currency]
+        worth_of_asked = usd[currency] * per_coin[held]
+        needed = -(-missing * worth_of_asked // worth_of_held)
+        given = min(there, needed)
+        worth = missing if given == needed else given * worth_of_held // worth_of_asked
+        ledger.post(now_ns, kind, balance.cash, ledger.open(TREASURY, held), given, reference)
+        house.book_cash(now_ns, balance)
+        paid += worth
+    return paid
 
 
 def usd_of(house: ClearingHouse, currency: str, atoms: int) -> float:
     """Atoms of a currency in USD at the index, for reading."""
     number = house.market.currency_number[currency]
     return atoms * house.market.scales[number] * house.market.usd[currency]
-
-
-def atoms_of(house: ClearingHouse, currency: str, usd: float) -> int:
-    """Atoms of a currency worth `usd` at the index, rounded."""
-    e8 = round(usd * 1e8)
-    return divide_rounded(e8 * house.market.atoms[currency], house.market.usd_index_e8[currency])

@@ -1,7 +1,8 @@
 """What a liquidation step is, what it would do, and whether it may be taken.
 
-A step is one or more trades (legs) at once. It is tried on the exposure tables first: the guard compares
-the account before and after, at the prices the legs can expect in their books, fees included.
+A step is one or more trades (legs) at once. It is tried on the exposure tables first: the guard
+compares the account before and after, at the prices the legs can expect in their books, fees
+included.
 
 Source: liquidation-and-losses.md section 2 (guard, sizing, execution).
 """
@@ -12,7 +13,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from accounts.takeover import NO_BANKRUPTCY_PRICE, bankruptcy_ticks
+from accounts.bankruptcy import NO_BANKRUPTCY_PRICE, bankruptcy_ticks
+from exchange.units import divide_rounded
 from risk import order_tables as t
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from accounts.clearing import ClearingHouse
     from accounts.events import LiquidationStage
     from accounts.listing import Listing
+
+E8 = 10**8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,11 @@ def standing(house: ClearingHouse, account: Account) -> Standing:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One trade of a step: signed lots, limit, and the average price its book offers."""
+    """One trade of a step: signed lots, limit, and the average price its book offers.
+
+    final: the limit is at its bound and cannot widen. penalty_e8: what a forced repayment takes of
+    the proceeds, in 1e-8.
+    """
 
     listing: Listing
     position: Position
@@ -60,6 +68,20 @@ class Leg:
     limit_ticks: int
     expected_ticks: float
     bankruptcy_ticks: int
+    final: bool
+    available_lots: int
+    penalty_e8: int = 0
+
+    @property
+    def closes(self) -> bool:
+        """Whether the leg reduces the position of its instrument."""
+        return self.position.lots * self.lots < 0
+
+    def charge_atoms(self, value_atoms: int) -> tuple[int, int]:
+        """(taker fee, penalty) on a traded value, atoms of the settlement currency."""
+        value = abs(value_atoms)
+        fee = self.listing.fee_atoms(self.listing.taker_rate, value, abs(self.lots))
+        return fee, divide_rounded(value * self.penalty_e8, E8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +93,12 @@ class Step:
     legs: tuple[Leg, ...]
     reason: str
     improvement: float
-    depth_lots: int
+    after: Standing
+
+    @property
+    def depth_lots(self) -> int:
+        """Visible lots of the thinnest leg."""
+        return min(leg.available_lots for leg in self.legs)
 
 
 def improvement(before: Standing, after: Standing, stop_ratio: float) -> float:
@@ -92,20 +119,24 @@ def improvement(before: Standing, after: Standing, stop_ratio: float) -> float:
 def probe(house: ClearingHouse, account: Account, legs: tuple[Leg, ...]) -> Standing:
     """The account after the legs traded at their expected prices; the tables end unchanged."""
     exposures = house.exposures
-    fees = []
+    charges = []
     for leg in legs:
-        value = abs(leg.listing.instrument.value_atoms(max(1, round(leg.expected_ticks)), leg.lots))
-        fees.append(leg.listing.fee_atoms(leg.listing.taker_rate, value, abs(leg.lots)))
-    for leg, fee in zip(legs, fees, strict=True):
-        exposures.shift(leg.position.row, leg.lots, leg.expected_ticks, fee)
+        ticks = max(1, round(leg.expected_ticks))
+        charges.append(sum(leg.charge_atoms(leg.listing.instrument.value_atoms(ticks, leg.lots))))
+    for leg, charge in zip(legs, charges, strict=True):
+        exposures.shift(leg.position.row, leg.lots, leg.expected_ticks, charge)
     after = standing(house, account)
-    for leg, fee in zip(legs, fees, strict=True):
-        exposures.shift(leg.position.row, -leg.lots, leg.expected_ticks, -fee)
+    for leg, charge in zip(legs, charges, strict=True):
+        exposures.shift(leg.position.row, -leg.lots, leg.expected_ticks, -charge)
     return after
 
 
 def limit_ticks(
-    house: ClearingHouse, account: Account, position: Position, listing: Listing, side: int,
+    house: ClearingHouse,
+    account: Account,
+    position: Position,
+    listing: Listing,
+    side: int,
     slippage: float,
 ) -> tuple[int, int, bool]:
     """(limit, bankruptcy price, limit is final) of a forced order of `side` in `listing`.

@@ -1,8 +1,9 @@
 """Risk control: at every mark, from the first warning to the take-over.
 
-`check` looks at the margin figures of all accounts and acts on those beyond a threshold, in the order of
-their numbers: warning, cancellation of orders below 91 % of the initial margin, cancellation before
-liquidation, liquidation.
+`check` looks at the margin figures of all accounts and acts on those beyond a threshold, in the
+order of their numbers: warning, cancellation of orders below 91 % of the initial margin or beyond
+a borrowing limit, cancellation before liquidation, liquidation. Then the pools sell what they
+hold.
 
 Source: liquidation-and-losses.md section 1; portfolio-margin.md sections 10.2 to 10.4.
 """
@@ -13,11 +14,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accounts.deleveraging import Deleverager
 from accounts.events import AccountState, MarginWarning, StateChange
+from accounts.forced_flow import ForcedFlow
 from accounts.insurance import InsuranceFunds
 from accounts.liquidation import Liquidator
 from accounts.liquidation_steps import Standing, standing
-from exchange.events import CancelReason
+from accounts.order_control import OrderControl
+from accounts.takeover import TakeOver
+from accounts.unwinding import Unwinding
+from accounts.waterfall import Waterfall
 from risk import order_tables as t
 
 if TYPE_CHECKING:
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
 
     from accounts.account import Account
     from accounts.clearing import ClearingHouse
-    from exchange.order import Order
+    from risk.rules_venue import LiquidationRules
 
 
 class RiskControl:
@@ -39,31 +45,48 @@ class RiskControl:
     ) -> None:
         self.house = house
         self.funds = funds
-        self.rules = house.rules.liquidation
         self.forced_flow = forced_flow
-        self.liquidator = Liquidator(house, funds)
+        self.flow = ForcedFlow(house, funds)
+        self.deleverager = Deleverager(house, funds, self.flow.action_ids)
+        self.waterfall = Waterfall(house, funds, self.deleverager)
+        self.take_over = TakeOver(house, funds, self.waterfall)
+        self.liquidator = Liquidator(house, self.flow, self.take_over)
+        self.unwinding = Unwinding(house, funds, self.flow, self.take_over)
+        self.orders = OrderControl(house)
         self._next_ns = -(10**18)
-        self._warning_ns = round(self.rules.warning_interval_s * 1e9)
         self._states = np.zeros(0, np.int64)
         self._next_warning_ns = np.zeros(0, np.int64)
 
+    @property
+    def rules(self) -> LiquidationRules:
+        """The rules in force: they may change while positions are open."""
+        return self.house.rules.liquidation
+
     def check(self, now_ns: int) -> None:
-        """Look at every account once; act on those beyond a threshold. O(accounts)."""
+        """Look at every account once; act on those beyond a threshold. O(accounts + pools)."""
         if now_ns < self._next_ns:
             return
         self._next_ns = now_ns + round(self.rules.check_interval_s * 1e9)
         if now_ns - self.house.market.time_ns > self.rules.stale_mark_s * 1e9:
             return  # no liquidation on a stale mark
+        if self.funds.book_day(now_ns):
+            self.waterfall.start_day()
+        self.funds.sample(now_ns)
         figures = self.house.exposures.watch()
+        warning_ns = round(self.rules.warning_interval_s * 1e9)
         for number in self._flagged(now_ns, figures):
             account = self.house.accounts[number]
             self._review(now_ns, account)
             self._states[number] = int(account.state)
             if account.last_warning_ns > 0:
-                self._next_warning_ns[number] = account.last_warning_ns + self._warning_ns
+                self._next_warning_ns[number] = account.last_warning_ns + warning_ns
+        for number in self.orders.over_borrow_limit():
+            self.orders.cancel_borrowing(now_ns, self.house.accounts[number])
+        if self.forced_flow:
+            self.unwinding.run(now_ns)
 
     def _flagged(self, now_ns: int, figures: NDArray[np.float64]) -> list[int]:
-        """Accounts whose standing differs from their state, or that are being acted on; ascending."""
+        """Accounts whose standing is not their state, or that are being acted on; ascending."""
         rules = self.rules
         count = len(figures)
         if count > len(self._states):
@@ -88,6 +111,8 @@ class RiskControl:
         look |= (states == int(AccountState.ORDER_CONTROL)) & orders
         look |= warned & (self._next_warning_ns[:count] <= now_ns)
         look &= states != int(AccountState.BANKRUPT)
+        funds = [pool.number for pool in self.funds.pools.values() if pool.number < count]
+        look[funds] = False
         numbers: list[int] = np.flatnonzero(look).tolist()
         return numbers
 
@@ -106,15 +131,27 @@ class RiskControl:
             return
         self._move(now_ns, account, state)
         if state == AccountState.ORDER_CONTROL:
-            self._control_orders(now_ns, account)
+            self.orders.cancel_increasing(now_ns, account)
             self._move(now_ns, account, self._state(standing(self.house, account)))
 
     def _liquidate(self, now_ns: int, account: Account) -> None:
         """One step; report if the account left liquidation."""
         old = account.state
+        trigger_id = self.liquidator.cases[account.number].trigger_id
         self.liquidator.advance(now_ns, account)
-        if account.state != old:
-            self._report(now_ns, account, old)
+        if account.state == AccountState.LIQUIDATING:
+            self.orders.cancel_opening(now_ns, account)  # what closed before may open by now
+        else:
+            self._report(now_ns, account, old, trigger_id)
+        if account.state == AccountState.BANKRUPT:
+            self._release(now_ns, account)
+
+    def _release(self, now_ns: int, account: Account) -> None:
+        """A take-over that left something, and no debt, is over: the account may go on."""
+        now = standing(self.house, account)
+        if now.equity > self.rules.dust_usd and now.requirement == 0.0:
+            account.blocked = False
+            self._move(now_ns, account, AccountState.HEALTHY)
 
     def _move(self, now_ns: int, account: Account, new: AccountState) -> None:
         old = account.state
@@ -134,11 +171,7 @@ class RiskControl:
     def _before_liquidation(self, now_ns: int, account: Account) -> None:
         """Cancel what opens risk; liquidate if that does not help. Source: 10.4."""
         self._move(now_ns, account, AccountState.PRE_LIQUIDATION)
-        for order in list(account.orders.values()):
-            if not self._closes(account, order):
-                self.house.cancel(
-                    now_ns, account.number, order.order_id, CancelReason.RISK_CONTROL
-                )
+        self.orders.cancel_opening(now_ns, account)
         now = standing(self.house, account)
         if now.ratio > self.rules.start_ratio:
             self._move(now_ns, account, self._state(now))
@@ -147,48 +180,28 @@ class RiskControl:
             self._report(now_ns, account, AccountState.PRE_LIQUIDATION)
             self._liquidate(now_ns, account)
 
-    def _closes(self, account: Account, order: Order) -> bool:
-        """Whether an order can only close a position, or repay a debt (spot)."""
-        listing = self.house.listings[order.instrument.instrument_id]
-        position = account.positions[listing.number]
-        if listing.is_spot:
-            debt = position.settle if order.side < 0 else position.base
-            owned = position.base if order.side < 0 else position.settle
-            return debt.liability_atoms > 0 and owned.liability_atoms == 0
-        return position.lots * order.side < 0 and order.remaining_lots <= abs(position.lots)
-
-    def _control_orders(self, now_ns: int, account: Account) -> None:
-        """Cancel margin-increasing orders, largest occupied margin first, until restored.
-
-        Source: 10.3. Occupied margin of an order = IMR with it - IMR without it.
-        """
-        exposures = self.house.exposures
-        occupied: list[tuple[float, int]] = []
-        initial = standing(self.house, account).initial
-        for order in account.orders.values():
-            exposures.without_order(order.slot)
-            without = standing(self.house, account).initial
-            exposures.with_order(order.slot)
-            if initial - without > 0.0:
-                occupied.append((without - initial, order.order_id))
-        for _, order_id in sorted(occupied):
-            self.house.cancel(now_ns, account.number, order_id, CancelReason.RISK_CONTROL)
-            now = standing(self.house, account)
-            if now.adjusted >= self.rules.order_control * now.initial:
-                break
-
     def _warn(self, now_ns: int, account: Account, now: Standing) -> None:
         """At most one warning an hour. Source: section 1."""
         if now_ns - account.last_warning_ns >= self.rules.warning_interval_s * 1e9:
             account.last_warning_ns = now_ns
             self.house.emit(MarginWarning(now_ns, account.number, now.ratio))
 
-    def _report(self, now_ns: int, account: Account, old: AccountState) -> None:
+    def _report(
+        self, now_ns: int, account: Account, old: AccountState, trigger_id: int = 0
+    ) -> None:
         now = standing(self.house, account)
         case = self.liquidator.cases.get(account.number)
         self.house.emit(
             StateChange(
-                now_ns, account.number, old, account.state, now.equity, now.adjusted,
-                now.maintenance, now.initial, now.ratio, case.trigger_id if case else 0,
+                now_ns,
+                account.number,
+                old,
+                account.state,
+                now.equity,
+                now.adjusted,
+                now.maintenance,
+                now.initial,
+                now.ratio,
+                case.trigger_id if case else trigger_id,
             )
         )

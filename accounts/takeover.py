@@ -1,13 +1,18 @@
-"""Bankruptcy prices, take-over, and who pays what is missing.
+"""Take-over: positions move to the pools at the bankruptcy price, balances are converted.
 
 Source: liquidation-and-losses.md sections 3 and 4.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
+from accounts.bankruptcy import (
+    NO_BANKRUPTCY_PRICE,
+    bankruptcy_ticks,
+    charge_usd,
+    open_positions,
+)
 from accounts.events import (
     AccountState,
     Bankruptcy,
@@ -15,140 +20,190 @@ from accounts.events import (
     PostingKind,
     RiskAction,
 )
-from accounts.insurance import TREASURY, UNCOVERED, InsuranceFunds, pool_name, usd_of
+from accounts.insurance import TREASURY, InsuranceFunds, usd_of
+from accounts.waterfall import LAYERS
+from exchange.events import CancelReason
 from risk import order_tables as t
 
 if TYPE_CHECKING:
     from accounts.account import Account, Position
     from accounts.clearing import ClearingHouse
     from accounts.listing import Listing
+    from accounts.waterfall import Waterfall
 
-NO_BANKRUPTCY_PRICE = 1 << 60
 RATE_E8 = 10**8
 
 
-def charge_usd(house: ClearingHouse, position: Position) -> float:
-    """Raw MR7 charge of a position, USD: its share in the account's risk. Source: section 3."""
-    terms = house.market.terms[position.number]
-    rate = terms[t.M_MR7_LONG] if position.lots > 0 else terms[t.M_MR7_SHORT]
-    return abs(position.lots) * float(rate)
-
-
-def open_positions(account: Account) -> list[Position]:
-    """The account's positions that are not flat, in the order they were first opened."""
-    return [position for position in account.positions.values() if position.lots]
-
-
-def bankruptcy_ticks(house: ClearingHouse, account: Account, position: Position) -> int:
-    """The price at which closing `position` would leave nothing of its share of the equity.
-
-    Ticks, rounded against the account, at least 0; NO_BANKRUPTCY_PRICE where a short inverse
-    position has none. Source: section 3.
-    """
-    equity = max(0.0, float(house.exposures.figures(account.number)[t.T_EQUITY]))
-    total = sum(charge_usd(house, other) for other in open_positions(account))
-    share = charge_usd(house, position) / total if total > 0.0 else 1.0
-    market, number = house.market, position.number
-    settle = position.settle
-    atoms = equity * share / (market.usd[settle.currency] * market.scales[settle.number])
-    mark = float(market.terms[number, t.M_REFERENCE])
-    rate = float(market.terms[number, t.M_RATE])
-    long = position.lots > 0
-    if position.instrument.inverse:
-        inverse = 1.0 / mark + (atoms if long else -atoms) / (abs(position.lots) * rate)
-        if inverse <= 0.0:
-            return NO_BANKRUPTCY_PRICE
-        price = 1.0 / inverse
-    else:
-        distance = atoms / (abs(position.lots) * rate)
-        price = mark - distance if long else mark + distance
-    if long:
-        return max(1 if position.instrument.inverse else 0, math.floor(price))
-    return min(NO_BANKRUPTCY_PRICE, math.ceil(price))
-
-
 class TakeOver:
-    """Moves positions to the pools and settles what an account cannot pay."""
+    """Moves positions to the pools and settles what an account cannot pay.
 
-    def __init__(self, house: ClearingHouse, funds: InsuranceFunds) -> None:
+    held: (pool, instrument number) -> take-over that brought the position there last.
+    """
+
+    def __init__(self, house: ClearingHouse, funds: InsuranceFunds, waterfall: Waterfall) -> None:
         self.house = house
         self.funds = funds
+        self.waterfall = waterfall
+        self.held: dict[tuple[str, int], int] = {}
 
     def position(
-        self, now_ns: int, account: Account, position: Position, action_id: int, trigger_id: int,
+        self,
+        now_ns: int,
+        account: Account,
+        position: Position,
+        action_id: int,
+        trigger_id: int,
         reason: str,
     ) -> None:
-        """Move one position to its pool at the bankruptcy price, off the book."""
+        """Take over one position at its bankruptcy price; winners get it if the pool is weak."""
+        ticks = bankruptcy_ticks(self.house, account, position)
+        listing = self.house.by_number[position.number]
+        self.house.cancel_all(
+            now_ns,
+            account.number,
+            listing.instrument.instrument_id,
+            CancelReason.RISK_CONTROL,
+            action_id,
+        )
+        self._move(now_ns, account, position, ticks, action_id, trigger_id, reason)
+        pool = self.funds.pool(listing)
+        self.waterfall.deleverage(now_ns, pool, listing, 0, account.number, action_id)
+
+    def _move(
+        self,
+        now_ns: int,
+        account: Account,
+        position: Position,
+        ticks: int,
+        action_id: int,
+        trigger_id: int,
+        reason: str,
+    ) -> None:
+        """Pass a position to its pool, off the book."""
         house = self.house
         listing = house.by_number[position.number]
-        ticks = bankruptcy_ticks(house, account, position)
-        if ticks == NO_BANKRUPTCY_PRICE:
-            ticks = int(house.market.mark_ticks[listing.number])
-        before = house.exposures.figures(account.number).tolist()
-        lots = position.lots
-        pool = self.funds.pool(listing)
         mark = int(house.market.mark_ticks[listing.number])
+        before = float(house.exposures.figures(account.number)[t.T_RATIO])
+        lots, pool = position.lots, self.funds.pool(listing)
         held = house.position(pool, listing)
+        ticks = self._payable(listing, held, lots, mark if ticks == NO_BANKRUPTCY_PRICE else ticks)
         house.settlement.move(now_ns, listing, position, held, lots, ticks, action_id)
+        self.held[pool.name, listing.number] = action_id
         self.funds.report(now_ns, pool, action_id)
-        after = house.exposures.figures(account.number).tolist()
-        tick = float(listing.instrument.tick)
-        value = abs(listing.instrument.value_atoms(max(mark, 1), lots))
-        at_price = abs(listing.instrument.value_atoms(max(ticks, 1), lots))
-        currency = listing.instrument.settle
+        after = float(house.exposures.figures(account.number)[t.T_RATIO])
+        tick, instrument = float(listing.instrument.tick), listing.instrument
+        value = instrument.value_atoms(max(mark, 1), abs(lots))
+        at_price = instrument.value_atoms(max(ticks, 1), abs(lots))
+        side = -1 if lots > 0 else 1
+        worse = (at_price - value) * side * (-1 if instrument.inverse else 1)
+        currency = instrument.settle
         house.emit(
             RiskAction(
-                now_ns, action_id, trigger_id, account.number, LiquidationStage.TAKE_OVER,
-                listing.instrument.base, listing.instrument.instrument_id, -1 if lots > 0 else 1,
-                abs(lots), abs(lots), ticks, ticks * tick, mark * tick, ticks * tick,
-                usd_of(house, currency, value), usd_of(house, currency, abs(value - at_price)), 0.0,
-                before[t.T_RATIO], after[t.T_RATIO], reason,
+                now_ns,
+                action_id,
+                trigger_id,
+                account.number,
+                LiquidationStage.TAKE_OVER,
+                instrument.base,
+                instrument.instrument_id,
+                side,
+                abs(lots),
+                abs(lots),
+                ticks,
+                ticks * tick,
+                mark * tick,
+                ticks * tick,
+                usd_of(house, currency, value),
+                usd_of(house, currency, worse),
+                0.0,
+                before,
+                after,
+                reason,
             )
         )
+
+    def _payable(self, listing: Listing, held: Position, lots: int, ticks: int) -> int:
+        """The price, lowered to what the pool can pay at once: premium, or a loss it would realise.
+
+        A pool that buys options pays for them; one that holds the other side closes it.
+        """
+        if not listing.is_option or lots < 0:
+            return ticks
+        cash = self.house.ledger.balances[held.settle.cash]
+        instrument = listing.instrument
+        most = cash * instrument.value_denominator // (lots * instrument.value_numerator)
+        return min(ticks, most)
 
     def account(
         self, now_ns: int, account: Account, action_id: int, trigger_id: int, reason: str
     ) -> None:
-        """Take over a whole account: positions, then balances, then the deficit."""
+        """Take over a whole account: orders, positions, balances, then the deficit."""
         house = self.house
+        account.blocked = True
+        account.state = AccountState.BANKRUPT
+        house.cancel_all(now_ns, account.number, None, CancelReason.RISK_CONTROL, action_id)
         equity = float(house.exposures.figures(account.number)[t.T_EQUITY])
         shares = self._shares(account)
-        # Prices depend on the equity left, which each move leaves unchanged for the others' shares;
-        # all are fixed before the first move.
-        for position in open_positions(account):
-            self.position(now_ns, account, position, action_id, trigger_id, reason)
+        # A move takes from the equity just its own share, so the prices of the others stand; they
+        # are fixed beforehand all the same, so that rounding cannot creep from one into the next.
+        prices = [(p, bankruptcy_ticks(house, account, p)) for p in open_positions(account)]
+        for position, ticks in prices:
+            self._move(now_ns, account, position, ticks, action_id, trigger_id, reason)
         self._convert(now_ns, account, action_id)
-        deficit = self._missing(account)
-        fund_usd, uncovered_usd = 0.0, 0.0
-        pools: dict[str, float] = {}
-        for currency, atoms in deficit.items():
-            paid = self._charge(now_ns, account, currency, atoms, shares, action_id, pools)
-            fund_usd += usd_of(house, currency, paid)
-            uncovered_usd += usd_of(house, currency, atoms - paid)
-        account.state = AccountState.BANKRUPT
-        account.blocked = True
+        split = self.waterfall.settle(
+            now_ns, account, self._missing(account), shares, action_id, action_id
+        )
+        fund, winners, social, uncovered = (split.usd(house, layer) for layer in LAYERS)
         house.emit(
             Bankruptcy(
-                now_ns, action_id, account.number, equity, fund_usd + uncovered_usd, fund_usd, 0.0,
-                0.0, uncovered_usd, pools,
+                now_ns,
+                action_id,
+                account.number,
+                equity,
+                fund + winners + social + uncovered,
+                fund,
+                winners,
+                social,
+                uncovered,
+                split.pools_usd,
+                split.atoms(),
             )
         )
 
-    def _shares(self, account: Account) -> dict[str, float]:
-        """Share of each pool in the account's risk, by raw MR7 charge."""
-        charges: dict[str, float] = {}
-        for position in open_positions(account):
-            name = pool_name(self.house.by_number[position.number])
-            self.funds.pool(self.house.by_number[position.number])
-            charges[name] = charges.get(name, 0.0) + charge_usd(self.house, position)
-        total = sum(charges.values())
+    def _shares(self, account: Account) -> list[tuple[Listing, float]]:
+        """Share of each position's pool in the account's risk, by raw MR7 charge."""
+        by_number = self.house.by_number
+        positions = open_positions(account)
+        charges = [charge_usd(self.house, position) for position in positions]
+        total = sum(charges)
         if total > 0.0:
-            return {name: charge / total for name, charge in charges.items()}
-        for position in account.positions.values():  # no derivatives: the margin pools it used
-            listing = self.house.by_number[position.number]
-            if listing.is_spot:
-                charges[self.funds.pool(listing).name.removeprefix("fund/")] = 1.0
-        return {name: 1.0 / len(charges) for name in charges}
+            return [
+                (by_number[position.number], charge / total)
+                for position, charge in zip(positions, charges, strict=True)
+            ]
+        if positions:
+            return [(by_number[p.number], 1.0 / len(positions)) for p in positions]
+        return self._shares_of_past(account)
+
+    def _shares_of_past(self, account: Account) -> list[tuple[Listing, float]]:
+        """Shares where no position is left: by realised losses, else the owed margin pairs."""
+        by_number = self.house.by_number
+        losses = [
+            (by_number[number], -usd_of(self.house, p.settle.currency, p.realised_atoms))
+            for number, p in account.positions.items()
+            if p.realised_atoms < 0
+        ]
+        total = sum(loss for _, loss in losses)
+        if total > 0.0:
+            return [(listing, loss / total) for listing, loss in losses]
+        owed = self._missing(account)
+        pairs = [
+            listing
+            for listing in by_number
+            if listing.is_spot
+            and (listing.instrument.base in owed or listing.instrument.quote in owed)
+        ]
+        return [(listing, 1.0 / len(pairs)) for listing in pairs]
 
     def _net(self, account: Account) -> dict[str, int]:
         ledger = self.house.ledger
@@ -186,25 +241,3 @@ class TakeOver:
                 house.book_cash(now_ns, source)
                 house.book_cash(now_ns, target)
                 missing -= received
-
-    def _charge(
-        self, now_ns: int, account: Account, currency: str, atoms: int, shares: dict[str, float],
-        action_id: int, pools: dict[str, float],
-    ) -> int:
-        """Let the pools pay `atoms` by their shares, the rest stay uncovered; what they paid."""
-        house, ledger = self.house, self.house.ledger
-        kind = int(PostingKind.DEFICIT)
-        paid, left = 0, atoms
-        names = list(shares)
-        for place, name in enumerate(names):
-            part = left if place == len(names) - 1 else min(left, round(atoms * shares[name]))
-            got = self.funds.pay(now_ns, self.funds.pools[name], currency, part, action_id)
-            pools[name] = pools.get(name, 0.0) + usd_of(house, currency, got)
-            paid += got
-            left -= part
-        cash = account.balances[currency].cash
-        ledger.post(now_ns, kind, ledger.open(TREASURY, currency), cash, paid, action_id)
-        uncovered = ledger.open(UNCOVERED, currency)
-        ledger.post(now_ns, kind, uncovered, cash, atoms - paid, action_id)
-        house.book_cash(now_ns, account.balances[currency])
-        return paid
