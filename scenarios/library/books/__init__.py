@@ -1,0 +1,1 @@
+"""Example books and the market that goes with them."""
