@@ -50,7 +50,7 @@ class Cascade:
     @property
     def generations(self) -> int:
         """Length of the longest chain: 0 without cases, 1 where nobody pushed anybody."""
-        return int(self.cases["generation"].max()) + 1 if self.cases.height else 0  # type: ignore[arg-type]
+        return max(self.cases["generation"].to_list(), default=-1) + 1
 
     @cached_property
     def trees(self) -> pl.DataFrame:

@@ -24,7 +24,7 @@ def explain(out: Console, run: Run, number: int) -> None:
     """What it held before its troubles, what moved, each step, and how it ended."""
     story = StoryTeller(run).tell(number)
     first, last = run_span(run)
-    before = max(first, story.moments[0].time_ns - 1) if story.moments else last
+    before = last if story.troubled_ns is None else max(first, story.troubled_ns - 1)
     if run.has("ledger"):
         out.print(account_view(run, account_at(run, number, before)))
     out.print()

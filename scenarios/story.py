@@ -64,10 +64,11 @@ class Moment:
 
 @dataclass(slots=True)
 class Story:
-    """How it began, what happened, how it ended."""
+    """How it began, what happened, how it ended. `troubled_ns`: the first forced action."""
 
     account: int
     name: str
+    troubled_ns: int | None = None
     opening: list[str] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
     ending: list[str] = field(default_factory=list)
@@ -89,8 +90,11 @@ class StoryTeller:
         cancels = self._cancels[account]
         losses = self._losses[account]
         won = self._won[account]
-        times = [r["time_ns"] for rows in (states, steps, cancels, losses, won) for r in rows]
-        story.opening = self._opening(account, min(times) if times else None)
+        # The troubles begin with the first thing that was forced; with a threshold if nothing was.
+        forced = [r["time_ns"] for rows in (steps, cancels, losses, won) for r in rows]
+        times = forced or [r["time_ns"] for r in states]
+        story.troubled_ns = min(times) if times else None
+        story.opening = self._opening(account, story.troubled_ns)
         story.moments += self._state_moments(states)
         story.moments += self._cancel_moments(cancels)
         story.moments += self._step_moments(steps)
@@ -240,13 +244,13 @@ class StoryTeller:
     def _state_moment(self, row: dict[str, Any]) -> Moment:
         state = str(row["state"])
         need = row["maintenance_margin_usd"]
-        text = f"It {STATE_WORDS[state]}: margin ratio {ratio(row['margin_ratio'])}"
+        text = f"It {STATE_WORDS[state]}"
         if need > 0:
             text += (
-                f" = adjusted equity {usd(row['adjusted_equity_usd'])}"
-                f" / maintenance margin {usd(need)} USD"
+                f": margin ratio {ratio(row['margin_ratio'])} = adjusted equity"
+                f" {usd(row['adjusted_equity_usd'])} / maintenance margin {usd(need)} USD"
             )
-        if state == "order_control" and row["initial_margin_usd"] > 0:
+        if need > 0 and state == "order_control" and row["initial_margin_usd"] > 0:
             share = row["adjusted_equity_usd"] / row["initial_margin_usd"]
             text += (
                 f"; equity covers {percent(share, 1)} of the initial margin"

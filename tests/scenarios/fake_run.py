@@ -335,28 +335,12 @@ class FakeRun:
         notional = abs(PERP.value_atoms(self.mark, lots)) / E8
         self.emit(
             RiskAction(
-                self.now,
-                self.action,
-                trader.trigger,
-                number,
-                LiquidationStage.TAKE_OVER,
-                "BTC",
-                PERP.instrument_id,
-                side,
-                abs(lots),
-                abs(lots),
-                self.mark,
-                self.mark / 10,
-                self.mark / 10,
-                self.mark / 10,
-                notional,
-                0.0,
-                0.0,
-                0.0,
-                float("inf"),
+                self.now, self.action, trader.trigger, number, LiquidationStage.TAKE_OVER, "BTC",
+                PERP.instrument_id, side, abs(lots), abs(lots), self.mark, self.mark / 10,
+                self.mark / 10, self.mark / 10, notional, 0.0, 0.0, 0.0, float("inf"),
                 "equity is used up",
             )
-        )
+        )  # fmt: skip
         pool = self.traders[self.pool]
         paid = min(int(deficit * E8), pool.cash)
         first, second = (self.pool, number) if lots > 0 else (number, self.pool)
