@@ -28,11 +28,10 @@ def spot_in_use(coin_delta: float, equity_coins: float, cap: float) -> float:
     coin_delta: of the unit's derivatives; equity_coins: of the base coin, without option value;
     cap: the user's limit (infinite for none).  Source: 5.2, 16.3.
     """
-    if coin_delta < 0.0 and equity_coins > 0.0:
-        return min(-coin_delta, equity_coins, cap)
-    if coin_delta > 0.0 and equity_coins < 0.0:
-        return -min(coin_delta, -equity_coins, cap)
-    return 0.0
+    # Without branches, whose outcome is a coin toss: at most one of the two is positive.
+    hedges_short = max(0.0, min(-coin_delta, equity_coins, cap))
+    hedges_long = max(0.0, min(coin_delta, -equity_coins, cap))
+    return hedges_short - hedges_long
 
 
 @njit(cache=True, forceinline=True)
@@ -116,7 +115,8 @@ def _term_risks(vector: Floats, params: Floats, unit: int, out: Floats) -> None:
     """MR3 and MR5: what hedges across expiries leave open.  Source: 16.6, 16.8."""
     vega_long, vega_short, value_long, value_short = 0.0, 0.0, 0.0, 0.0
     expiry = int(params[unit, at.U_EXPIRY_FROM])
-    for e in range(int(params[unit, at.U_EXPIRY_COUNT])):
+    options = params[unit, at.U_FIRST_COLUMN] == 0.0
+    for e in range(int(params[unit, at.U_EXPIRY_COUNT]) if options else 0):
         column = at.EXPIRIES + at.PER_EXPIRY * e
         vega = vector[column + at.EXPIRY_VEGA]
         points = params[unit, expiry + at.PER_EXPIRY * e + at.EXPIRY_POINTS]
@@ -230,10 +230,13 @@ def _depeg(vector: Floats, params: Floats, unit: int) -> float:
     )
     count, bounds = int(params[unit, at.U_PEG_COUNT]), int(params[unit, at.U_PEG_FROM])
     charge = 0.0
-    for pair in range(at.PEG_PAIRS):
+    for pair in range(at.PEG_PAIRS if count > 0 else 0):
         hedge = first if pair == 0 else (second if pair == 1 else third)
         factors = bounds + count * (1 + pair)
-        k, lower = 0, 0.0
+        # The first tier without a branch: most hedges end in it, or are 0.
+        lower = params[unit, bounds]
+        charge += params[unit, factors] * min(hedge, lower)
+        k = 1
         while hedge > lower and k < count:
             upper = params[unit, bounds + k]
             charge += params[unit, factors + k] * (min(hedge, upper) - lower)
