@@ -289,6 +289,42 @@ def sweep(
     )
 
 
+@app.command()
+def validate(
+    scenario: Annotated[
+        str, typer.Argument(help="A shipped scenario (selloff list) or a TOML file.")
+    ] = "calm-day",
+    seeds: Annotated[int, typer.Option(help="Days to pool: the seeds n, n+1, ...")] = 5,
+    seed: Annotated[
+        str | None, typer.Option(help="The first seed n; the scenario's own if not given.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes.")] = 2,
+    crash: Annotated[
+        bool, typer.Option("--crash", help="Measure the bands of a crash, with a twin run.")
+    ] = False,
+    json: Json = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the page; validations/NAME-SEED-DAYS else.")
+    ] = None,
+) -> None:
+    """Measure twelve stylised facts of a simulated market, each beside its band and real BTC."""
+    from scenarios.validate import validate_command
+
+    validate_command(
+        scenario,
+        seeds=seeds,
+        seed=seed,
+        jobs=jobs,
+        as_json=json,
+        overrides=overrides or [],
+        out=out,
+        crash=crash,
+    )
+
+
 def main() -> None:
     """The entry point of the installed command."""
     app(prog_name="selloff")
