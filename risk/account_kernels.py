@@ -165,11 +165,11 @@ def margin_range(
             mmr += out[at.OUT_MMR]
             imr += unit_params[unit, at.U_INITIAL_FACTOR] * out[at.OUT_MMR]
         result[account, FULL_MMR], result[account, FULL_IMR] = mmr, imr
-    _add_balances(held, market, net, result, begin, end)
+    add_balances(held, market, net, result, begin, end)
 
 
 @njit(cache=True, nogil=True)
-def _add_balances(
+def add_balances(
     held: AccountArrays, market: MarketArrays, net: Floats, result: Floats, begin: int, end: int
 ) -> None:
     """Add borrowing to the margins; equity, ratio and undiscounted equity.

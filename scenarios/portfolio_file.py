@@ -248,18 +248,23 @@ def contract_of(instrument: Instrument) -> Contract:
     )
 
 
+def market_snapshot(file: PortfolioFile) -> MarketSnapshot:
+    """The prices of a portfolio file as floats."""
+    market = file.market
+    return MarketSnapshot(
+        time_ns=time_ns(file.time),
+        usd_index=_floats(market.usd_index),
+        index=_floats(market.index),
+        mark=_floats(market.mark),
+        implied_vol=_floats(market.implied_vol),
+        forward=_floats(market.forward),
+    )
+
+
 def _portfolio(file: PortfolioFile, instruments: dict[str, Instrument]) -> Portfolio:
     contracts = {name: contract_of(instrument) for name, instrument in instruments.items()}
-    market = file.market
     return Portfolio(
-        market=MarketSnapshot(
-            time_ns=time_ns(file.time),
-            usd_index=_floats(market.usd_index),
-            index=_floats(market.index),
-            mark=_floats(market.mark),
-            implied_vol=_floats(market.implied_vol),
-            forward=_floats(market.forward),
-        ),
+        market=market_snapshot(file),
         balances=_floats(file.balances),
         positions=tuple(
             PositionInput(contracts[p.instrument], float(p.size), float(p.entry_price))
