@@ -162,8 +162,9 @@ def _balances(run: Run, values: ContractValues, name: str, time_ns: int) -> list
 
 
 def position_lots(run: Run, number: int, time_ns: int) -> dict[str, int]:
-    """Signed lots per derivative: what stood at the start, fills, take-overs, deleveraging."""
+    """Signed lots per derivative: the last snapshot, and what was traded or taken over since."""
     before = pl.col("time_ns") <= time_ns
+    instrument = pl.col("instrument").cast(pl.String)
     sign = pl.when(pl.col("taker_side") == "buy").then(1).otherwise(-1)
     involved = (pl.col("maker") == number) | (pl.col("taker") == number)
     # An account may be maker and taker of one fill only where self-trades are allowed: both count.
@@ -171,34 +172,48 @@ def position_lots(run: Run, number: int, time_ns: int) -> dict[str, int]:
     fills = (
         run.scan("fills")
         .filter(before, involved)
-        .select(pl.col("instrument").cast(pl.String), lots=pl.col("size_lots") * sign * mine)
+        .select("seq", instrument, lots=pl.col("size_lots") * sign * mine)
         .collect()
     )
-    taken = run.liquidations.filter(before, stage="take_over", account=number).select(
-        pl.col("instrument").cast(pl.String),
-        lots=pl.col("filled_lots") * pl.when(pl.col("side") == "buy").then(1).otherwise(-1),
+    won = run.deleveragings.filter(before, winner=number).select("seq", instrument, "lots")
+    moved = pl.concat([fills, _taken_over(run, number, time_ns), won])
+    held = (
+        run.positions.filter(before, account=number)
+        .group_by(instrument)
+        .agg(since=pl.col("seq").last(), held=pl.col("lots").last())
     )
+    lots = (
+        moved.join(held, on="instrument", how="full", coalesce=True)
+        .filter((pl.col("seq") > pl.col("since").fill_null(0)) | pl.col("seq").is_null())
+        .group_by("instrument")
+        .agg(pl.col("lots").sum())
+    )
+    total = {str(i): int(n) for i, _, n in held.iter_rows()}
+    for name, change in lots.iter_rows():
+        total[str(name)] = total.get(str(name), 0) + int(change or 0)
+    entries = run.instruments
+    return {i: n for i, n in sorted(total.items()) if n and _is_open(entries[i], time_ns)}
+
+
+def _taken_over(run: Run, number: int, time_ns: int) -> pl.DataFrame:
+    """(seq, instrument, lots) of positions that a pool took from the account, or took itself."""
     name = run.account_names[number]
+    taken = run.liquidations.filter(pl.col("time_ns") <= time_ns, stage="take_over")
     if name.startswith(
         POOL_PREFIX
     ):  # one pool stands behind an instrument: it took what others lost
-        pools_own = [i for i in run.instruments if _has_ledger(run, f"cost/{name}/{i}")]
-        taken = run.liquidations.filter(
-            before, pl.col("stage") == "take_over", pl.col("instrument").is_in(pools_own)
-        ).select(
-            pl.col("instrument").cast(pl.String),
-            lots=pl.col("filled_lots") * pl.when(pl.col("side") == "buy").then(-1).otherwise(1),
-        )
-    won = run.deleveragings.filter(before, winner=number).select(
-        pl.col("instrument").cast(pl.String), "lots"
+        own = [i for i in run.instruments if _has_ledger(run, f"cost/{name}/{i}")]
+        taken = taken.filter(pl.col("instrument").cast(pl.String).is_in(own))
+        bought = -1
+    else:
+        taken = taken.filter(account=number)
+        bought = 1
+    return taken.select(
+        "seq",
+        pl.col("instrument").cast(pl.String),
+        lots=pl.col("filled_lots")
+        * pl.when(pl.col("side") == "buy").then(bought).otherwise(-bought),
     )
-    opening = run.positions.filter(before, account=number).select(
-        pl.col("instrument").cast(pl.String), "lots"
-    )
-    lots = pl.concat([opening, fills, taken, won]).group_by("instrument").agg(pl.col("lots").sum())
-    held = {str(i): int(n) for i, n in lots.sort("instrument").iter_rows() if n}
-    entries = run.instruments
-    return {i: n for i, n in held.items() if _is_open(entries[i], time_ns)}
 
 
 def _has_ledger(run: Run, account: str) -> bool:
