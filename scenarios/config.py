@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
@@ -29,15 +30,18 @@ from pydantic_core import PydanticCustomError
 from agents.outside import OutsideParameters
 from agents.registry import AGENT_KINDS
 from exchange.instrument import parse_instrument
+from scenarios.agent_tables import expand_agents
 from scenarios.bar_file import format_time, parse_time_ns
 from scenarios.errors import UserError, show
-from scenarios.path_kinds import PathParameters
+from scenarios.path_kinds import Leg, PathParameters
 from scenarios.scenario_errors import as_scenario_error
 from scenarios.validation_errors import not_allowed
 
 LIBRARY = "scenarios.library"
 LARGEST_FILE = 4 << 20
 Positive = Annotated[float, Field(gt=0.0, le=1e15)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+DEFAULT_INDEX_SHARE = 0.1
 
 
 class Model(BaseModel):
@@ -68,7 +72,13 @@ AnyAgent: Any = Union[tuple(AGENT_KINDS.values())]  # noqa: UP007  (a union made
 
 
 class MarketTable(Model):
-    """Prices, instruments and the world outside."""
+    """Prices, instruments and the world outside.
+
+    own_index_share: weight of the venue's own spot book in the index, of all coins or by coin.
+    usual_volatility: by coin, in place of `outside.usual_volatility`. implied_vol: of all options
+    at the start; it follows `implied_vol_legs` and grows as max(1, stress) to
+    `implied_vol_stress_power`.
+    """
 
     path: ScenarioPath
     start: Time
@@ -76,9 +86,14 @@ class MarketTable(Model):
     instruments: Annotated[tuple[str, ...], Field(min_length=1, max_length=500)]
     mark_interval_s: Annotated[float, Field(ge=0.1, le=3600.0)] = 1.0
     depth_usd_per_bp: Positive | dict[str, Positive] = 1_000_000.0
-    own_index_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    own_index_share: Share | dict[str, Share] = 0.1
     outside: OutsideParameters = Field(default_factory=OutsideParameters)
+    usual_volatility: dict[str, Annotated[float, Field(gt=0.0, le=0.01)]] = Field(
+        default_factory=dict
+    )
     implied_vol: Annotated[float, Field(gt=0.0, le=10.0)] = 0.7
+    implied_vol_legs: tuple[Leg, ...] = ()
+    implied_vol_stress_power: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
     currencies: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -86,6 +101,10 @@ class MarketTable(Model):
         if self.end <= self.start:
             text = f"end: {format_time(self.end)} is not after start, {format_time(self.start)}"
             raise PydanticCustomError("not_allowed", "{text}", {"text": text})
+        for one, other in zip(self.implied_vol_legs, self.implied_vol_legs[1:], strict=False):
+            if other.at_s <= one.at_s:
+                text = f"implied_vol_legs: {other.at_s:g} is not after {one.at_s:g}"
+                raise PydanticCustomError("not_allowed", "{text}", {"text": text})
         seen: set[str] = set()
         for name in self.instruments:
             if name in seen:
@@ -104,6 +123,27 @@ class MarketTable(Model):
         if isinstance(self.depth_usd_per_bp, dict):
             return self.depth_usd_per_bp.get(instrument_id, 1_000_000.0)
         return self.depth_usd_per_bp
+
+    def index_share(self, base: str) -> float:
+        """Weight of the venue's own spot book in the index of a coin."""
+        if isinstance(self.own_index_share, dict):
+            return self.own_index_share.get(base, DEFAULT_INDEX_SHARE)
+        return self.own_index_share
+
+    def outside_of(self, base: str) -> OutsideParameters:
+        """The world outside of one coin, with that coin's usual volatility."""
+        usual = self.usual_volatility.get(base, self.outside.usual_volatility)
+        return replace(self.outside, usual_volatility=usual)
+
+    def implied_vol_factor(self, seconds: float) -> float:
+        """Implied volatility over its first value, `seconds` after the start: straight between
+        the legs, level after the last."""
+        before_s, before = 0.0, 1.0
+        for leg in self.implied_vol_legs:
+            if seconds < leg.at_s:
+                return before + (leg.factor - before) * (seconds - before_s) / (leg.at_s - before_s)
+            before_s, before = leg.at_s, leg.factor
+        return before
 
 
 class VenueTable(Model):
@@ -174,10 +214,11 @@ def load_scenario(
 def parse_scenario(tables: Mapping[str, Any]) -> Scenario:
     """A scenario from its tables. Raises UserError naming the field, the value and what is
     allowed."""
+    expanded, numbers = expand_agents(tables)
     try:
-        return Scenario.model_validate(tables)
+        return Scenario.model_validate(expanded)
     except ValidationError as error:
-        raise as_scenario_error(error, Scenario) from None
+        raise as_scenario_error(error, Scenario, numbers) from None
 
 
 def _read(name: str) -> tuple[str, Path]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 from annotated_types import Ge, Gt, Interval, Le, Lt
@@ -39,14 +40,19 @@ _UNION_BRANCHES = ("constrained-float", "dict[str,constrained-float]")
 _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 
-def as_scenario_error(error: ValidationError, model: type[BaseModel]) -> UserError:
-    """The first problem as a line; the number of the others is added."""
+def as_scenario_error(
+    error: ValidationError, model: type[BaseModel], agents: Sequence[int] = ()
+) -> UserError:
+    """The first problem as a line; the number of the others is added. agents: for each agent the
+    number of its entry in the file, where entries stand for several."""
     details = error.errors(include_url=False)
-    return UserError(with_rest(_line(details[0], model), len(details) - 1))
+    return UserError(with_rest(_line(details[0], model, agents), len(details) - 1))
 
 
-def _line(detail: ErrorDetails, model: type[BaseModel]) -> str:
+def _line(detail: ErrorDetails, model: type[BaseModel], agents: Sequence[int]) -> str:
     location, owner = _walk(detail["loc"], model)
+    if location[:1] == ["agents"] and len(location) > 1 and agents:
+        location[1] = agents[int(location[1])]
     field = ".".join(str(part) for part in location) or "scenario"
     value, kind = detail["input"], detail["type"]
     context = detail.get("ctx", {})

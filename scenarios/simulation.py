@@ -102,7 +102,7 @@ class Simulation:
             base: _logs(path.pair_index(base, self._outside_quote(base))) for base in bases
         }
         self.outside = {
-            base: OutsideMarket(table.outside, self._log_paths[base][0], names)
+            base: OutsideMarket(table.outside_of(base), self._log_paths[base][0], names)
             for base, names in bases.items()
         }
         self._usd_paths = {
@@ -277,7 +277,7 @@ class Simulation:
 
     def _index_log(self, base: str, quote: str, outside: OutsideMarket) -> float:
         """The index: the outside price, and the venue's own spot book by its share."""
-        share = self.scenario.market.own_index_share
+        share = self.scenario.market.index_share(base)
         listing = self.house.listings.get(f"{base}-{quote}")
         if listing is None or share == 0.0:
             return outside.log_price
@@ -308,8 +308,11 @@ class Simulation:
         return {i.instrument_id: self.implied_vol(i) for i in options} if options else None
 
     def implied_vol(self, instrument: Instrument) -> float:
-        """Annual implied volatility of an option's mark: flat, from the scenario."""
-        return self.scenario.market.implied_vol
+        """Annual implied volatility of an option's mark: flat over strikes and expiries."""
+        table = self.scenario.market
+        factor = table.implied_vol_factor((self.env.now - self.path.start_ns) / SECOND_NS)
+        stress = max(1.0, self.outside[instrument.base].stress.stress)
+        return float(table.implied_vol * factor * stress**table.implied_vol_stress_power)
 
     def index_price(self, base: str, quote: str) -> float:
         """Index of a pair in its quote currency."""
