@@ -6,7 +6,7 @@ returns the object of `selloff margin --json`. It knows nothing of `risk`.
 Source: portfolio-margin.md sections 7, 12.1, 16; portfolio-file.md.
 """
 
-from math import fsum
+from math import fsum, isfinite
 
 from tests.oracles import plain_tables as tables
 from tests.oracles.plain_account import Account, Order
@@ -40,14 +40,20 @@ def account_report(account: Account) -> dict:
         "totalImr": deriv_imr + borrow_imr,
         "borrowMmr": borrow_mmr,
         "derivMmr": deriv_mmr,
-        "marginRatio": equity / needed if needed != 0.0 else None,
+        "marginRatio": _ratio(equity, needed),
         "upl": upl,
         "needed": needed,  # the denominator of marginRatio
-        "acctLever": notional / equity if equity != 0.0 else None,
+        "acctLever": _ratio(notional, equity),
         "assets": [_asset_report(account, c) for c in currencies],
         "riskUnitData": units,
         "positions": positions,
     }
+
+
+def _ratio(above: float, below: float) -> float | None:
+    """Return the quotient; None where it is infinite, too large for a float included."""
+    quotient = above / below if below != 0.0 else float("inf")
+    return quotient if isfinite(quotient) else None
 
 
 def _upl_usd(market: Market, instrument: Instrument, contracts: float, entry: float) -> float:

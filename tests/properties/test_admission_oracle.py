@@ -82,21 +82,13 @@ def _run_all(seeds: range, *, auto_borrow: bool) -> None:
     assert set(met) == expected, met
 
 
-LOAN_SETTINGS = [
-    True,
-    pytest.param(False, marks=pytest.mark.xfail(
-        strict=True, reason="fees of other orders, and sets without the order, are not told apart"
-    )),
-]
-
-
-@pytest.mark.parametrize("auto_borrow", LOAN_SETTINGS)
+@pytest.mark.parametrize("auto_borrow", [True, False])
 def test_orders_are_decided_alike(auto_borrow):
     _run_all(range(60), auto_borrow=auto_borrow)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("auto_borrow", LOAN_SETTINGS)
+@pytest.mark.parametrize("auto_borrow", [True, False])
 def test_thousands_of_orders_are_decided_alike(auto_borrow):
     _run_all(range(60, 560), auto_borrow=auto_borrow)
 
