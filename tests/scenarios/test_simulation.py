@@ -41,12 +41,27 @@ def crash(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Run
 
 def test_summary_has_the_promised_fields(crash: tuple[dict[str, Any], Run]) -> None:
     summary, run = crash
-    promised = (
-        "scenario seed event_hash simulated_seconds wall_seconds accounts orders rejected_orders"
-        " fills traded_notional_usd warnings cancelled_orders liquidated_accounts"
-        " liquidated_notional_usd bankrupt_accounts bad_debt_usd insurance_fund_usd"
-        " uncovered_loss_usd conservation_error_atoms"
-    ).split()
+    promised = [
+        "scenario",
+        "seed",
+        "event_hash",
+        "simulated_seconds",
+        "wall_seconds",
+        "accounts",
+        "orders",
+        "rejected_orders",
+        "fills",
+        "traded_notional_usd",
+        "warnings",
+        "cancelled_orders",
+        "liquidated_accounts",
+        "liquidated_notional_usd",
+        "bankrupt_accounts",
+        "bad_debt_usd",
+        "insurance_fund_usd",
+        "uncovered_loss_usd",
+        "conservation_error_atoms",
+    ]
     assert set(promised) <= set(run.summary)
     assert set(run.summary["insurance_fund_usd"]) == {"start", "minimum", "end"}
     assert summary["simulated_seconds"] == 360.0
@@ -154,9 +169,7 @@ def test_margin_inside_equals_the_unrounded_report() -> None:
 
 
 def test_quiet_minutes_liquidate_nobody() -> None:
-    summary = run_scenario(
-        "calm-day", overrides={"market.end": "2025-06-02T00:05:00Z"}, keep=False
-    )
+    summary = run_scenario("calm-day", overrides={"market.end": "2025-06-02T00:05:00Z"}, keep=False)
     assert summary["liquidated_accounts"] == summary["bankrupt_accounts"] == 0
     assert summary["fills"] > 100
 
