@@ -31,6 +31,28 @@ CRASH = {
     "recording.account_sample_s": 30.0,
 }
 
+PROMISED = [
+    "scenario",
+    "seed",
+    "event_hash",
+    "simulated_seconds",
+    "wall_seconds",
+    "accounts",
+    "orders",
+    "rejected_orders",
+    "fills",
+    "traded_notional_usd",
+    "warnings",
+    "cancelled_orders",
+    "liquidated_accounts",
+    "liquidated_notional_usd",
+    "bankrupt_accounts",
+    "bad_debt_usd",
+    "insurance_fund_usd",
+    "uncovered_loss_usd",
+    "conservation_error_atoms",
+]
+
 
 @pytest.fixture(scope="module")
 def crash(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Run]:
@@ -41,28 +63,7 @@ def crash(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Run
 
 def test_summary_has_the_promised_fields(crash: tuple[dict[str, Any], Run]) -> None:
     summary, run = crash
-    promised = [
-        "scenario",
-        "seed",
-        "event_hash",
-        "simulated_seconds",
-        "wall_seconds",
-        "accounts",
-        "orders",
-        "rejected_orders",
-        "fills",
-        "traded_notional_usd",
-        "warnings",
-        "cancelled_orders",
-        "liquidated_accounts",
-        "liquidated_notional_usd",
-        "bankrupt_accounts",
-        "bad_debt_usd",
-        "insurance_fund_usd",
-        "uncovered_loss_usd",
-        "conservation_error_atoms",
-    ]
-    assert set(promised) <= set(run.summary)
+    assert set(PROMISED) <= set(run.summary)
     assert set(run.summary["insurance_fund_usd"]) == {"start", "minimum", "end"}
     assert summary["simulated_seconds"] == 360.0
     assert set(summary["conservation_error_atoms"].values()) == {0}
