@@ -39,22 +39,24 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _CAP = 0.05  # beyond a move of 5 % the bound's second-order terms are no longer small
+_SECOND_ORDER = 1.2
+_INITIAL = 1.5  # initial over maintenance margin, at most: 1.3 for units
+_MINIMUM_CHARGE = 0.13  # dearest group and tier: 1 % x 12, rounded up
+_DEBT = 1.0  # margin and fee of a borrowing over its value
+_PEG = 7.0  # 40 %, and up to 6 times the hedged value per unit of a stablecoin's price
 
 
 @njit(cache=True)
 def radius_of(account: int, x: Ints) -> float:
     """How far all prices may move, relatively, before the account can cross a threshold.
 
-    With G the gross USD value of positions and balances, a move of delta changes adjusted equity by
-    at most G delta and each margin component by at most its largest rate x G delta; twice that
-    bound covers second-order terms up to the cap. Where a figure may jump (open orders, options,
-    expiries, a borrowing near a tier) the radius is 0: such accounts are always looked at.
-    The figures of the account are up to date.
+    A move of delta changes adjusted equity by at most delta x the gross USD value of positions and
+    balances, and each margin by at most delta x its sensitivity; a fifth more covers second-order
+    terms up to the cap. Where a figure may jump (open orders, options, expiries, a borrowing near
+    a tier) the radius is 0: such accounts are always looked at. The figures are up to date.
     """
-    u, c, cs, a = units_of(x), currencies_of(x), currency_sums_of(x), accounts_of(x)
-    sums, ut, ct, loans, rules = (
-        account_sums_of(x), unit_terms_of(x), currency_terms_of(x), loans_of(x), rules_of(x)
-    )
+    u, us, c, cs = units_of(x), unit_sums_of(x), currencies_of(x), currency_sums_of(x)
+    a, ut, ct, loans = accounts_of(x), unit_terms_of(x), currency_terms_of(x), loans_of(x)
     if a[account, t.A_ORDERS] > 0:
         return 0.0
     gross, sensitivity = 0.0, 0.0
@@ -64,9 +66,10 @@ def radius_of(account: int, x: Ints) -> float:
         if value != 0.0:
             if value < 0.0 or ut[u[r, t.U_UNIT], at.U_BASIS_MODEL] != at.BUCKET_MODEL:
                 return 0.0
-            # shock + basis + 12 x the minimum charge; a peg hedge adds 40 % and its price slope
-            sensitivity += value * (4.0 if _spans_quotes(r, x) else 0.5)
+            sensitivity += value * _steepest(r, x)
             gross += value
+        elif us[r, 3 * x[t.X_WIDTH] + t.S_MMR] != 0.0:
+            return 0.0
         r = u[r, t.U_NEXT]
     nearest = np.inf
     n = a[account, t.A_CURRENCY]
@@ -76,18 +79,48 @@ def radius_of(account: int, x: Ints) -> float:
         gross += abs(equity)
         if equity < 0.0:
             nearest = min(nearest, usd * _to_next_tier(loans, currency, -equity / usd))
+            sensitivity -= equity * _DEBT
         if equity != 0.0:
             nearest = min(nearest, abs(equity))  # a balance that turns into a debt, or back
         n = c[n, t.C_NEXT]
     if gross == 0.0:
         return _CAP
+    return float(min(_CAP, _slack(account, gross, sensitivity, x), nearest / (2.0 * gross)))
+
+
+@njit(cache=True)
+def _slack(account: int, gross: float, sensitivity: float, x: Ints) -> float:
+    """The smallest move that could take adjusted equity across a threshold."""
+    sums, rules, nearest = account_sums_of(x), rules_of(x), np.inf
     required = sums[account, t.T_MMR] + sums[account, t.T_FEE]
     adjusted = sums[account, t.T_ADJUSTED]
-    slack = abs(adjusted - rules[t.R_WARNING] * required)
-    slack = min(slack, abs(adjusted - rules[t.R_CONTROL] * sums[account, t.T_IMR]))
-    slack = min(slack, abs(adjusted - rules[t.R_START] * required))
-    slope = 2.0 * (gross + max(1.0, rules[t.R_WARNING]) * (sensitivity + 0.5 * gross))
-    return float(min(_CAP, slack / slope, nearest / (2.0 * gross)))
+    for rule in (t.R_WARNING, t.R_START):
+        slack = abs(adjusted - rules[rule] * required)
+        nearest = min(nearest, slack / (gross + rules[rule] * sensitivity))
+    slack = abs(adjusted - rules[t.R_CONTROL] * sums[account, t.T_IMR])
+    nearest = min(nearest, slack / (gross + rules[t.R_CONTROL] * _INITIAL * sensitivity))
+    return float(nearest / _SECOND_ORDER)
+
+
+@njit(cache=True)
+def _steepest(r: int, x: Ints) -> float:
+    """Change of a unit's margin over that of its gross value, at most.
+
+    The largest shock and the basis charge, or the minimum charge at its dearest tier. Spot in use
+    may follow the coin's balance and the delta at once, so it counts twice more. A peg hedge adds
+    its dearest charge and the slope of the charge in the price of the stablecoin.
+    """
+    u, cs, ut = units_of(x), currency_sums_of(x), unit_terms_of(x)
+    unit = u[r, t.U_UNIT]
+    largest = ut[unit, at.U_EXTREME_MOVE] * ut[unit, at.U_EXTREME_FACTOR]
+    for s in range(at.SHOCKS):
+        largest = max(largest, ut[unit, at.U_SHOCKS + s])
+    if cs[u[r, t.U_BASE], t.V_EQUITY] != 0.0:
+        largest *= 3.0
+    steepest = max(largest + ut[unit, at.U_BASIS_RATE], _MINIMUM_CHARGE)
+    if _spans_quotes(r, x):
+        steepest += _PEG
+    return float(steepest)
 
 
 @njit(cache=True)
