@@ -1,0 +1,54 @@
+"""Twin runs: one thing changed, everything else the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scenarios.config import load_scenario
+from scenarios.errors import UserError
+from scenarios.run_directory import Run
+from scenarios.twin import run_with_twin, twin_overrides
+
+WINDOW = ["market.start=2020-03-12T10:36:00Z", "market.end=2020-03-12T10:36:20Z"]
+
+
+def test_what_makes_a_twin() -> None:
+    scenario, _, _ = load_scenario("black-thursday")
+    assert twin_overrides("no-liquidation", scenario) == ["venue.forced_liquidation=false"]
+    assert twin_overrides("rules=okx-2021", scenario) == ["rules=okx-2021"]
+    modes = twin_overrides("mode=multi_currency", scenario)
+    assert len(modes) == len(scenario.agents)
+    changed, _, _ = load_scenario("black-thursday", modes)
+    assert {agent.account_mode for agent in changed.agents} == {"multi_currency"}
+
+
+@pytest.mark.parametrize("twin", ["", "liquidation", "mode=", "mode=isolated", "=1"])
+def test_what_makes_none(twin: str) -> None:
+    scenario, _, _ = load_scenario("black-thursday")
+    with pytest.raises(UserError, match="--twin"):
+        twin_overrides(twin, scenario)
+
+
+def test_a_field_that_does_not_exist_is_said_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        run_with_twin("black-thursday", "venue.nothing=1", overrides=WINDOW, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_and_its_twin(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    summary = run_with_twin("black-thursday", "no-liquidation", overrides=WINDOW, out=out)
+    run, twin = Run.load(out), Run.load(out / "twin")
+    assert summary["metrics"] == run.summary["metrics"]
+    assert run.summary["metrics"]["price"]["overshoot"] is not None
+    assert twin.manifest["config"]["venue"]["forced_liquidation"] is False
+    assert twin.manifest["seed"] == run.manifest["seed"]
+    assert twin.liquidations.height == 0
+    # The same path and the same opening positions: the runs are equal until something is forced.
+    assert run.prices.head(1).drop("seq").equals(twin.prices.head(1).drop("seq"))
+    assert "Against its" in (out / "report.html").read_text(encoding="utf-8")
+    # Again, with another kind of twin in its place.
+    run_with_twin("black-thursday", "venue.funding=false", overrides=WINDOW, out=out)
+    assert Run.load(out / "twin").manifest["config"]["venue"] != twin.manifest["config"]["venue"]
