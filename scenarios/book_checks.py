@@ -18,6 +18,7 @@ from scenarios.validation_errors import with_rest
 COLUMNS = ("account", "mode", "kind", "name", "size", "entry_price")
 OPTIONAL = ("price",)
 KINDS = ("balance", "position")
+LINEAR_QUOTES = ("USDT", "USDC")
 LARGEST_AMOUNT = 1e15
 SMALLEST_PRICE, LARGEST_PRICE = 1e-12, 1e12
 LONGEST_NAME = 80
@@ -183,9 +184,13 @@ def _check_instruments(held: pl.DataFrame, path: str) -> None:
             # Overrides are for scenario files; a book has the default contract tables.
             text = str(error).replace("give them as overrides, or use", "use")
         else:
-            if instrument.kind != InstrumentKind.SPOT:
+            linear = instrument.settle == instrument.quote
+            if instrument.kind == InstrumentKind.SPOT:
+                text = f"{name} is a spot pair; its coins are balances"
+            elif linear and instrument.quote not in LINEAR_QUOTES:
+                text = f"{name} is not quoted in {' or '.join(LINEAR_QUOTES)}, as it must be"
+            else:
                 continue
-            text = f"{name} is a spot pair; its coins are balances"
         rows = held.filter(pl.col("name") == name)["row"]
         problems.append((int(rows[0]), text))
         count += len(rows)

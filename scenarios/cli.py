@@ -116,7 +116,9 @@ def margin(
 
 @app.command()
 def stress(
-    file: PortfolioPath,
+    file: Annotated[
+        Path, typer.Argument(help="Portfolio file (TOML, JSON) or book of accounts (CSV, Parquet).")
+    ],
     json: Json = False,
     html: Annotated[
         Path | None, typer.Option(help="Write heat maps to this file (self-contained HTML).")
@@ -135,8 +137,23 @@ def stress(
     stablecoin: Annotated[
         str | None, typer.Option(help="The stablecoin that moves; USDT if the file has it.")
     ] = None,
+    market: Annotated[
+        Path | None, typer.Option(help="Of a book: file with time and [market] prices.")
+    ] = None,
+    fund: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="USD", help="Of a book: insurance fund, or POOL=USD for one (repeatable)."
+        ),
+    ] = None,
+    slippage: Annotated[
+        str | None, typer.Option(help="Of a book: loss in closing, % of the notional.")
+    ] = None,
+    top: Annotated[
+        str | None, typer.Option(help="Of a book: how many accounts that break first; 10.")
+    ] = None,
 ) -> None:
-    """Equity, margin and ratio over a grid of index, volatility and stablecoin moves."""
+    """An account, or a book of accounts, over a grid of index, volatility, stablecoin moves."""
     from scenarios.stress import stress_command
 
     stress_command(
@@ -149,6 +166,10 @@ def stress(
         vol_moves=vol_moves,
         stablecoin_prices=stablecoin_prices,
         stablecoin=stablecoin,
+        market=market,
+        funds=fund or [],
+        slippage=slippage,
+        top=top,
     )
 
 

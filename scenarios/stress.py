@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -61,12 +62,40 @@ def stress_command(
     vol_moves: str,
     stablecoin_prices: str,
     stablecoin: str | None,
+    market: Path | None = None,
+    funds: Sequence[str] = (),
+    slippage: str | None = None,
+    top: str | None = None,
 ) -> None:
-    """Print the grid of the portfolio in `file` and, if wanted, write its heat maps.
+    """Print the grid of the portfolio, or the book, in `file` and, if wanted, write heat maps.
+
+    market, funds, slippage and top are for a book only.
 
     Raises:
         UserError: whatever is wrong with the file or the options.
     """
+    if file.suffix.lower() in (".csv", ".parquet"):
+        from scenarios.book_command import book_command
+
+        book_command(
+            file,
+            as_json=as_json,
+            html=html,
+            rules=rules,
+            mode=mode,
+            index_moves=index_moves,
+            vol_moves=vol_moves,
+            stablecoin_prices=stablecoin_prices,
+            stablecoin=stablecoin,
+            market=market,
+            funds=funds,
+            slippage=slippage or "0",
+            top=top or "10",
+        )
+        return
+    for name, given in (("market", market), ("fund", funds), ("slippage", slippage), ("top", top)):
+        if given:
+            raise UserError(f"--{name}: is for a book of accounts (.csv, .parquet), not for {file}")
     loaded, rule_set = open_portfolio(file, rules, mode)
     axes = axes_of(loaded.portfolio, index_moves, vol_moves, stablecoin_prices, stablecoin)
     cells = stress_grid(loaded.portfolio, rule_set, axes)

@@ -62,6 +62,7 @@ BAD_CSV: list[tuple[str | bytes, str]] = [
         HEAD + "a,portfolio,position,BTC-USDT,1,5\n",
         "BTC-USDT is a spot pair; its coins are balances",
     ),
+    (HEAD + "a,portfolio,position,BTC-USDE-SWAP,1,5\n", "BTC-USDE-SWAP is not quoted in USDT or"),
     (HEAD + "a,portfolio,position,XXX-USDT-SWAP,1,5\n", "row 2: name: XXX-USDT-SWAP: no default"),
     (
         HEAD + "a,portfolio,position,BTC-EUR-SWAP,1,5\n",
