@@ -84,7 +84,7 @@ class MarketTable(Model):
     start: Time
     end: Time
     instruments: Annotated[tuple[str, ...], Field(min_length=1, max_length=500)]
-    mark_interval_s: Annotated[float, Field(ge=0.1, le=3600.0)] = 1.0
+    mark_interval_s: Annotated[int, Field(ge=1, le=3600)] = 1
     depth_usd_per_bp: Positive | dict[str, Positive] = 1_000_000.0
     own_index_share: Share | dict[str, Share] = 0.1
     outside: OutsideParameters = Field(default_factory=OutsideParameters)

@@ -96,7 +96,8 @@ class Simulation:
         """First prices, the outside world of each coin, the pools and funds."""
         table, path, house = self.scenario.market, self.path, self.house
         bases: dict[str, list[str]] = {}
-        for instrument in self.instruments:
+        # USDT first: the USD price of every other coin goes through it
+        for instrument in sorted(self.instruments, key=lambda i: i.base != "USDT"):
             bases.setdefault(instrument.base, []).append(instrument.instrument_id)
         self._log_paths = {
             base: _logs(path.pair_index(base, self._outside_quote(base))) for base in bases
@@ -225,7 +226,7 @@ class Simulation:
 
     def run(self, on_progress: Callable[[int], None] | None = None) -> None:
         """Play the whole path. `on_progress` is called with the time after each mark."""
-        interval = round(self.scenario.market.mark_interval_s * SECOND_NS)
+        interval = self.scenario.market.mark_interval_s * SECOND_NS
         self._on_progress = on_progress
         self._tick(self.path.start_ns + interval, interval)
         self.env.run(until=self.path.end_ns)
@@ -265,8 +266,7 @@ class Simulation:
                 usd.setdefault(currency, E8)
         index: dict[str, int] = {}
         for base, outside in self.outside.items():
-            if row or self.house.market.version:
-                outside.on_second(self._log_paths[base][row], self._depth_ratios(outside))
+            self._let_pass(outside, self._log_paths[base][row])
             quote = self._outside_quote(base)
             price = round(exp(self._index_log(base, quote, outside)) * E8)
             index[f"{base}-{quote}"] = max(1, price)
@@ -274,6 +274,16 @@ class Simulation:
         self._index_e8, self._usd_e8 = index, usd
         marks = self.house.publish(int(self.env.now), usd, index, implied_vol=self._vols())
         self._record(marks)
+
+    def _let_pass(self, outside: OutsideMarket, log_path: float) -> None:
+        """Move one coin's outside world to the next mark, second by second."""
+        if not self.house.market.version:
+            return
+        ratios = self._depth_ratios(outside)
+        seconds = self.scenario.market.mark_interval_s
+        before = outside.log_path
+        for second in range(1, seconds + 1):
+            outside.on_second(before + (log_path - before) * second / seconds, ratios)
 
     def _index_log(self, base: str, quote: str, outside: OutsideMarket) -> float:
         """The index: the outside price, and the venue's own spot book by its share."""
@@ -287,10 +297,8 @@ class Simulation:
         mid = log(0.5 * (bid + ask) * float(listing.instrument.tick))
         return (1.0 - share) * outside.log_price + share * mid
 
-    def _depth_ratios(self, outside: OutsideMarket) -> dict[str, float] | None:
+    def _depth_ratios(self, outside: OutsideMarket) -> dict[str, float]:
         """Depth within 1 % of each book over the usual one."""
-        if not self.house.market.version or not hasattr(self, "markets"):
-            return None
         ratios = {}
         for name in outside.memories:
             view = self.markets[name]

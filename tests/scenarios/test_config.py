@@ -118,11 +118,11 @@ WRONG = [
     ),
     (
         "market.mark_interval_s=0",
-        "market.mark_interval_s: 0 is not in 0.1..3600",
+        "market.mark_interval_s: 0 is not in 1..3600",
     ),
     (
         "market.mark_interval_s=100000",
-        "market.mark_interval_s: 100000 is not in 0.1..3600",
+        "market.mark_interval_s: 100000 is not in 1..3600",
     ),
     (
         "market.depth_usd_per_bp=0",
