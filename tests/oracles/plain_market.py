@@ -52,9 +52,7 @@ def parse(instrument_id: str) -> Instrument:
     if quote == "USD":
         usd = tables.INVERSE_USD.get(base, tables.INVERSE_USD_OTHERS)
         return Instrument(instrument_id, kind, base, quote, base, True, usd, expiry)
-    if (base, quote) not in tables.LINEAR_COINS:
-        raise ValueError(f"{instrument_id}: no contract value for {base}-{quote}")
-    coins = tables.LINEAR_COINS[base, quote]
+    coins = tables.linear_coins(base, quote)
     return Instrument(instrument_id, kind, base, quote, quote, False, coins, expiry)
 
 

@@ -40,6 +40,18 @@ LINEAR_COINS = {
     ("BTC", "USDC"): 0.0001,
     ("ETH", "USDC"): 0.001,
 }
+
+
+def linear_coins(base: str, quote: str) -> float:
+    """Return coins per linear contract; USDC contracts that are not listed are as the USDT ones."""
+    coins = LINEAR_COINS.get((base, quote))
+    if coins is None and quote == "USDC":
+        coins = LINEAR_COINS.get((base, "USDT"))
+    if coins is None:
+        raise ValueError(f"{base}-{quote}: no contract value")
+    return coins
+
+
 INVERSE_USD = {"BTC": 100.0}
 INVERSE_USD_OTHERS = 10.0
 OPTION_COINS = {"BTC": 0.01, "ETH": 0.1}

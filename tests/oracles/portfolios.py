@@ -12,7 +12,7 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from tests.oracles.plain_tables import LINEAR_COINS
+from tests.oracles.plain_tables import linear_coins
 
 # coin -> a usual USD price
 COINS = {
@@ -35,10 +35,6 @@ OFFSET_MODES = {
 }
 LINEAR_LOT = {"BTC": 0.01, "ETH": 0.01, "SOL": 0.01, "XRP": 0.01, "DOGE": 0.01, "ADA": 0.01}
 OPTION_COINS = ("BTC", "ETH")
-LARGEST_CONTRACTS = 8e7  # of the venue's smallest lot, 0.01, within its limit of 2^33 lots
-# the venue's largest spot order: 2^33 lots
-LARGEST_SPOT = {**dict.fromkeys(("XRP", "ADA", "SUI", "USDC", "UST", "USDE"), 8e5),
-                "DOGE": 8e6, "LINK": 8e4, "AVAX": 8e4}
 
 
 class _Maker:
@@ -99,9 +95,9 @@ class _Maker:
     def contract(self) -> str:
         """Return the id of a derivative of one of the coins."""
         coin = self.rng.choice(self.coins)
-        kinds = ["usdt", "usdt", "coin", "usdt_future", "coin_future"]
+        kinds = ["usdt", "usdt", "usdc", "coin", "usdt_future", "usdc_future", "coin_future"]
         if coin in OPTION_COINS:
-            kinds += ["usdc", "usdc_future", *["option"] * 8]
+            kinds += ["option"] * 8
         kind, expiry = self.rng.choice(kinds), self.rng.choice(self.expiries)
         if kind == "option":
             return self._option(coin, expiry)
@@ -154,13 +150,14 @@ class _Maker:
             usd = 10.0 ** rng.uniform(-2.0, 7.5)
         coins = usd / self.usd[parts[0]]
         if len(parts) == 2:
-            return _lots(min(coins, LARGEST_SPOT.get(parts[0], 8e3)), 0.001)
+            return _lots(coins, 0.001)
         if len(parts) == 5:
             return _lots(coins / (0.01 if parts[0] == "BTC" else 0.1), 1.0)
         if parts[1] == "USD":
             return _lots(usd / (100.0 if parts[0] == "BTC" else 10.0), 1.0)
-        contracts = min(coins / LINEAR_COINS[parts[0], parts[1]], LARGEST_CONTRACTS)
-        return _lots(contracts, 1.0 if parts[1] == "USDC" else LINEAR_LOT.get(parts[0], 0.1))
+        whole = parts[1] == "USDC" and parts[0] in OPTION_COINS
+        lot = 1.0 if whole else LINEAR_LOT.get(parts[0], 0.1)
+        return _lots(coins / linear_coins(parts[0], parts[1]), lot)
 
     def entry(self, name: str) -> float:
         """Return an average entry price."""
