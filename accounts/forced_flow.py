@@ -34,9 +34,9 @@ REMEMBERED = 16
 
 @dataclass(frozen=True, slots=True)
 class Traded:
-    """What came of one forced order."""
+    """What came of one forced order, and the event that reports it once the step is done."""
 
-    action_id: int
+    action: RiskAction
     lots: int
 
 
@@ -114,7 +114,7 @@ class ForcedFlow:
         reason: str,
         trigger_id: int,
     ) -> Traded:
-        """One immediate-or-cancel order of a leg; reports it as a risk action. Lots filled."""
+        """One immediate-or-cancel order of a leg. The caller emits the action in the result."""
         house, listing = self.house, leg.listing
         instrument = listing.instrument
         action_id = next(self.action_ids)
@@ -143,7 +143,7 @@ class ForcedFlow:
         paid = sum(fill.price_ticks * fill.size_lots for fill in fills)
         tick, bankrupt, settle = float(instrument.tick), leg.bankruptcy_ticks, instrument.settle
         after = standing(house, account)
-        house.emit(
+        return Traded(
             RiskAction(
                 now_ns,
                 action_id,
@@ -165,9 +165,9 @@ class ForcedFlow:
                 before.ratio,
                 after.ratio,
                 reason,
-            )
+            ),
+            filled,
         )
-        return Traded(action_id, filled)
 
     def _fees(
         self, now_ns: int, account: Account, leg: Leg, fills: list[Fill], action_id: int

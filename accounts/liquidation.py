@@ -95,7 +95,8 @@ class Liquidator:
 
     def _execute(self, now_ns: int, case: Case, step: Step) -> None:
         """Send the legs, the thinnest book first; what it does not fill the others do not trade."""
-        share = 1.0
+        share, sent_legs = 1.0, []
+        before = standing(self.house, case.account).ratio
         for leg in sorted(step.legs, key=lambda leg: leg.available_lots / abs(leg.lots)):
             lots = int(abs(leg.lots) * share)
             if lots == 0:
@@ -115,6 +116,13 @@ class Liquidator:
                 now_ns, case.account, sent, step.stage, step.unit, step.reason, case.trigger_id
             )
             share = min(share, traded.lots / abs(leg.lots))
+            sent_legs.append((sent, traded))
+        # A step is judged as a whole: between its legs an account may look worse than before.
+        after = standing(self.house, case.account).ratio
+        for _, traded in sent_legs:
+            traded.action.ratio_before, traded.action.ratio_after = before, after
+            self.house.emit(traded.action)
+        for sent, traded in sent_legs:
             self._count_attempt(now_ns, case, sent, traded.lots)
 
     def _count_attempt(self, now_ns: int, case: Case, leg: Leg, filled: int) -> None:

@@ -94,9 +94,12 @@ def _exchanges(view: View, spot: list[Listing]) -> Iterator[Step]:
             )
             lots = most // per_sold
             penalty = penalty_e8(view, sold.instrument.base, lots * sold.base_atoms_per_lot)
+            # what the sale leaves after penalty and fees is what the purchase may cost
+            rates = (sold.taker_rate, bought.taker_rate)
+            kept = E8 - penalty - sum(E8 * rate[0] // rate[1] for rate in rates)
             wishes = (
                 wish(view, sold, -1, lots, penalty),
-                wish(view, bought, 1, most // per_bought),
+                wish(view, bought, 1, most * kept // (per_bought * E8)),
             )
             yield from _step(
                 view,

@@ -76,7 +76,7 @@ class Unwinding:
         leg = Leg(
             listing, position, side * lots, limit, expected, NO_BANKRUPTCY_PRICE, False, depth
         )
-        self.flow.send(
+        traded = self.flow.send(
             now_ns,
             pool,
             leg,
@@ -85,6 +85,7 @@ class Unwinding:
             "the pool sells what it took over",
             action_id,
         )
+        self.house.emit(traded.action)
         self.funds.report(now_ns, pool, action_id)
 
     def _affordable(
