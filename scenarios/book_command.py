@@ -43,6 +43,7 @@ class BookResult:
     axes: Axes
     slippage: float
     cells: list[BookCell]
+    already: list[Break]
     down: list[Break]
     up: list[Break]
     funds: list[FundTest]
@@ -150,6 +151,7 @@ def stress_book(
             axes=axes,
             slippage=lost,
             cells=stress.cells(),
+            already=stress.already_broken(count),
             down=down,
             up=up,
             funds=stress.fund_tests(funds_usd),
@@ -206,6 +208,7 @@ def book_dict(result: BookResult) -> dict[str, Any]:
         "assumption": result.assumption,
         "cells": [_cell_dict(cell) for cell in result.cells],
         "breakFirst": {
+            "already": [_break_dict(one) for one in result.already],
             "down": [_break_dict(one) for one in result.down],
             "up": [_break_dict(one) for one in result.up],
         },

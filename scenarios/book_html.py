@@ -160,7 +160,11 @@ def _hover(cell: BookCell) -> str:
 def _breaks(result: BookResult) -> str:
     """The accounts that break first, as HTML tables."""
     parts = []
-    for title, found in (("Falling", result.down), ("Rising", result.up)):
+    for title, found in (
+        ("Broken already", result.already),
+        ("Falling prices break first", result.down),
+        ("Rising prices break first", result.up),
+    ):
         rows = "".join(
             f"<tr><td>{escape(one.account)}</td><td>{signed_percent(one.move)}</td>"
             f"<td>{usd(one.equity)}</td><td>{usd(one.maintenance_margin)}</td>"
@@ -169,7 +173,7 @@ def _breaks(result: BookResult) -> str:
         )
         if rows:
             parts.append(
-                f"<h2>{title} prices break first</h2><table><tr><th>account</th><th>at</th>"
+                f"<h2>{title}</h2><table><tr><th>account</th><th>at</th>"
                 "<th>equity now, USD</th><th>maintenance margin</th><th>largest position</th></tr>"
                 f"{rows}</table>"
             )

@@ -250,17 +250,24 @@ class BookStress:
 
     # --- who breaks first --------------------------------------------------------------------
 
+    def already_broken(self, count: int) -> list[Break]:
+        """The `count` accounts with the lowest ratios at or below liquidation before any move."""
+        ratio = self.now.ratio
+        lowest = np.argsort(ratio, kind="stable")[:count]
+        start = self.margin.rules.liquidation.start_ratio
+        return [self._break(int(a), 0.0) for a in lowest if ratio[a] <= start]
+
     def first_to_break(self, count: int) -> tuple[list[Break], list[Break]]:
         """The `count` accounts that falling, and that rising prices liquidate first."""
         down, up = outward(self.axes.index_moves)
         return self._breaks(down, count), self._breaks(up, count)
 
     def _breaks(self, moves: Sequence[float], count: int) -> list[Break]:
-        """Along the moves, outward from 0."""
+        """Along the moves, outward from 0, without those that need no move."""
         rows = [self.axes.index_moves.index(move) for move in moves]
         broken = self.ratios[rows] <= self.margin.rules.liquidation.start_ratio
         first = np.where(broken.any(axis=0), broken.argmax(axis=0), len(moves))
-        found = [(int(a), 0.0) for a in np.flatnonzero(first == 0)[:count]]
+        found: list[tuple[int, float]] = []
         for step in range(1, len(moves)):
             if len(found) >= count:
                 break

@@ -25,9 +25,13 @@ def print_book(result: BookResult) -> None:
     if len(axes.stablecoin_prices) > 1:
         rows = [(price(p), _row(result, 0.0, p)) for p in axes.stablecoin_prices]
         parts.append(_plane(f"{axes.stablecoin} down", rows))
-    for title, found in (("Falling", result.down), ("Rising", result.up)):
+    for title, found in (
+        ("Broken already", result.already),
+        ("Falling prices break first", result.down),
+        ("Rising prices break first", result.up),
+    ):
         if found:
-            parts.append(_breaks(f"{title} prices break first", found))
+            parts.append(_breaks(title, found))
     parts.append(_funds(result))
     print_view(Group(*parts))
 

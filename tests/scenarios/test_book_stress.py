@@ -84,14 +84,19 @@ def test_the_accounts_that_break_first_break_there(result: BookResult) -> None:
             number = np.array([names.index(one.account)])
             at = stress.margin.figures(stress.market_at(one.move), number)
             assert at.ratio[0] <= 1.0
-            if one.move != 0.0:
-                before = stress.market_at(one.move - sign * 0.0002)
-                assert stress.margin.figures(before, number).ratio[0] > 1.0
+            before = stress.market_at(one.move - sign * 0.0002)
+            assert stress.margin.figures(before, number).ratio[0] > 1.0
     # nobody outside the list breaks before its last one
     last = result.down[-1].move
     ratio = stress.margin.figures(stress.market_at(last + 0.0002)).ratio
     early = {names[int(n)] for n in np.flatnonzero(ratio <= 1.0)}
     now = {names[int(n)] for n in np.flatnonzero(stress.now.ratio <= 1.0)}
+    assert [one.account for one in result.already] == [
+        "leveraged-036",
+        "leveraged-000",
+        "leveraged-013",
+    ]
+    assert {one.account for one in result.already} == now
     assert early - now <= {one.account for one in result.down}
 
 
