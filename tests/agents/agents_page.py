@@ -41,7 +41,7 @@ path ahead or another account.
 
 **Measured** without a clearing side (`tests/agents/fake_venue.py`): `calm` preset and a population
 of 1,000 leveraged accounts, seven synthetic days of 27 % nominal volatility pooled, index alone in
-brackets. The tail index and the clustering come from the index path, the rest from the traders. Here
+brackets. Tail index and clustering come from the index path, the rest from the traders. Here
 the tail index is outside its band, within its error; days decide it, not traders.
 
 | fact | value | band |
