@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from scenarios.cascade import Cascade, build_cascade
+from scenarios.cascade import NOT_A_FALL, Cascade, build_cascade
 from scenarios.definitions import DEFINITIONS
 from scenarios.digest import five_sentences, main_instrument
 from scenarios.formats import usd
@@ -127,7 +127,7 @@ def _tiles(run: Run, cascade: Cascade) -> list[tuple[str, str, str]]:
     fund = s["insurance_fund_usd"]
     forced = sum(
         n for stage, n in s["liquidated_notional_usd"].items()
-        if stage not in ("fund_unwind", "deleveraging")
+        if stage not in NOT_A_FALL
     )  # fmt: skip
     tiles = [
         ("account", "accounts", f"{s['accounts']:,}"),
@@ -185,9 +185,7 @@ def _story_rows(run: Run, stories: list[Story]) -> list[dict[str, str]]:
 
     forced = {
         row["account"]: row
-        for row in run.liquidations.filter(
-            ~pl.col("stage").cast(pl.String).is_in(["fund_unwind", "deleveraging"])
-        )
+        for row in run.liquidations.filter(~pl.col("stage").cast(pl.String).is_in(NOT_A_FALL))
         .group_by("account")
         .agg(
             first=pl.col("time_ns").min(),

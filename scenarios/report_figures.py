@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import polars as pl
 
-from scenarios.cascade import Cascade, stability
+from scenarios.cascade import NOT_A_FALL, Cascade, stability
 from scenarios.formats import usd
 from scenarios.report_series import (
     RATIO_CEILING,
@@ -148,9 +148,7 @@ def ratio_figure(run: Run) -> Figure:
         _line(t, bands["low"], "weakest twentieth", "#d62828", width=2),
     ]
     fallen = (
-        run.liquidations.filter(
-            ~pl.col("stage").cast(pl.String).is_in(["fund_unwind", "deleveraging"])
-        )
+        run.liquidations.filter(~pl.col("stage").cast(pl.String).is_in(NOT_A_FALL))
         .group_by("account")
         .agg(pl.col("notional_usd").sum())
         .sort(["notional_usd", "account"], descending=[True, False])
@@ -261,11 +259,22 @@ def waterfall_figure(run: Run) -> Figure:
     }
 
 
+def _drawn_cases(cases: pl.DataFrame) -> pl.DataFrame:
+    """The largest falls, and all that led to them: a chain is drawn whole or not at all."""
+    if cases.height <= MOST_CASES:
+        return cases
+    parents = dict(cases.select("case", "parent").iter_rows())
+    kept: set[int] = set()
+    for case in cases.sort("notional_usd", descending=True)["case"].head(MOST_CASES):
+        while case >= 0 and case not in kept:
+            kept.add(case)
+            case = parents[case]
+    return cases.filter(pl.col("case").is_in(list(kept)))
+
+
 def cascade_figure(run: Run, cascade: Cascade) -> Figure:
     """The tree: a dot per fall at its time and generation, a line to the one that pushed it."""
-    cases = cascade.cases
-    if cases.height > MOST_CASES:
-        cases = cases.sort("notional_usd", descending=True).head(MOST_CASES).sort("case")
+    cases = _drawn_cases(cascade.cases)
     place = {
         case: (start // 1_000_000, generation)
         for case, start, generation in cases.select("case", "start_ns", "generation").iter_rows()

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scenarios.cascade import Cascade
+from scenarios.cascade import NOT_A_FALL, Cascade
 from scenarios.formats import percent, plural, signed_percent, usd
 from scenarios.report_figures import STAGE_COLOURS, STATE_COLOURS, drawn_price
 from scenarios.report_series import (
@@ -29,7 +29,7 @@ from scenarios.run_directory import Run
 from scenarios.story import STAGE_WORDS, Moment, Story
 
 FRAMES = 240
-MOST_ACCOUNTS = 400
+MOST_ACCOUNTS, MOST_FORCED = 400, 220
 MOST_LOG_LINES = 1_000
 STATES = tuple(STATE_COLOURS)
 
@@ -72,11 +72,9 @@ def _code(state: str) -> str:
 
 
 def drawn_accounts(run: Run, history: pl.DataFrame) -> list[int]:
-    """Accounts shown as dots: those with a forced action, then by lowest ratio."""
+    """Accounts shown as dots: the largest with a forced action, and a sample of the others."""
     forced = (
-        run.liquidations.filter(
-            ~pl.col("stage").cast(pl.String).is_in(["fund_unwind", "deleveraging"])
-        )
+        run.liquidations.filter(~pl.col("stage").cast(pl.String).is_in(NOT_A_FALL))
         .group_by("account")
         .agg(pl.col("notional_usd").sum())
         .sort(["notional_usd", "account"], descending=[True, False])["account"]
@@ -89,9 +87,14 @@ def drawn_accounts(run: Run, history: pl.DataFrame) -> list[int]:
         .sort(["margin_ratio", "account"])["account"]
         .to_list()
     )
-    chosen = list(dict.fromkeys([*forced, *lowest]))
     names = run.account_names
-    return [a for a in chosen if not names[a].startswith("fund/")][:MOST_ACCOUNTS]
+    forced = [a for a in forced if not names[a].startswith("fund/")][:MOST_FORCED]
+    taken = set(forced)
+    others = [a for a in lowest if a not in taken and not names[a].startswith("fund/")]
+    room = MOST_ACCOUNTS - len(forced)
+    if len(others) > room:  # evenly over the rest, from the weakest to the strongest
+        others = [others[i] for i in np.linspace(0, len(others) - 1, room).astype(int)]
+    return [*forced, *others]
 
 
 def _fund_frames(run: Run, times: NDArray[np.int64]) -> list[Any]:
@@ -208,7 +211,11 @@ def _cascade_chapters(run: Run, cascade: Cascade) -> list[tuple[int, str, str]]:
 
 def _busiest_chapter(run: Run) -> tuple[int, str, str]:
     minute = (pl.col("time_ns") // (60 * 10**9) * (60 * 10**9)).alias("minute")
-    rows = run.liquidations.group_by(minute).agg(pl.col("notional_usd").sum(), steps=pl.len())
+    rows = (
+        run.liquidations.filter(~pl.col("stage").cast(pl.String).is_in(NOT_A_FALL))
+        .group_by(minute)
+        .agg(pl.col("notional_usd").sum(), steps=pl.len())
+    )
     busiest = rows.sort(["notional_usd", "minute"], descending=[True, False]).row(0, named=True)
     text = (
         f"The busiest minute: {usd(busiest['notional_usd'])} USD in"

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scenarios.account_view import AccountView, account_at, find_account
+from scenarios.cascade import NOT_A_FALL
 from scenarios.errors import UserError, show
 from scenarios.formats import coins, plural, price, ratio, signed_usd, usd
 from scenarios.run_directory import Run
@@ -155,9 +156,7 @@ def _worst_accounts(run: Run) -> Table | None:
     """The ten accounts with the largest forced notional."""
     import polars as pl
 
-    forced = run.liquidations.filter(
-        ~pl.col("stage").cast(pl.String).is_in(["fund_unwind", "deleveraging"])
-    )
+    forced = run.liquidations.filter(~pl.col("stage").cast(pl.String).is_in(NOT_A_FALL))
     if not forced.height:
         return None
     lost = run.bankruptcies.group_by("account").agg(deficit=pl.col("deficit_usd").sum())

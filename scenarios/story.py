@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from scenarios.cascade import NOT_A_FALL
 from scenarios.contract_values import ContractValues
 from scenarios.formats import coins, percent, plural, price, ratio, signed_percent, usd
 from scenarios.run_directory import Run
@@ -126,7 +127,7 @@ class StoryTeller:
 
     @cached_property
     def _steps(self) -> dict[int, list[dict[str, Any]]]:
-        own = ~self.run.liquidations["stage"].cast(pl.String).is_in(["fund_unwind", "deleveraging"])
+        own = ~self.run.liquidations["stage"].cast(pl.String).is_in(NOT_A_FALL)
         return self._split(self.run.liquidations.filter(own), "account")
 
     @cached_property
