@@ -61,7 +61,8 @@ class ForcedFlow:
 
         Looked for in the account's units from the largest margin down: the last forced fill of
         another account within 60 s that moved the price against the unit's delta (sales where the
-        account is long). A borrower of coins is short of them, a holder long.
+        account is long), before the mark that broke it. A borrower of coins is short of them, a
+        holder long.
         """
         house = self.house
         house.exposures.figures(account.number)
@@ -98,7 +99,8 @@ class ForcedFlow:
         for time_ns, action_id, mover in reversed(self._recent.get((base, side), ())):
             if now_ns - time_ns > TRIGGER_MEMORY_NS:
                 return 0
-            if mover != account:
+            # what fills at this mark's check cannot have moved this mark
+            if mover != account and time_ns < self.house.market.time_ns:
                 return action_id
         return 0
 

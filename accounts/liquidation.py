@@ -63,10 +63,11 @@ class Liquidator:
         self._execute(now_ns, case, step)
         case.next_ns = now_ns + round(rules.cool_down_s * 1e9)
         after = standing(self.house, account)
-        if after.ratio > rules.stop_ratio or not self._risky(account):
-            self._close(account, after)
-        elif after.equity <= 0.0:
+        wiped_out = case.taken_over and after.equity <= rules.dust_usd
+        if after.equity <= 0.0 or (wiped_out and not open_positions(account)):
             self._give_up(now_ns, case, "equity is used up")
+        elif after.ratio > rules.stop_ratio or not self._risky(account):
+            self._close(account, after)
 
     def _risky(self, account: Account) -> bool:
         """Whether anything is left that can lose: positions, debts, a negative equity."""
@@ -141,6 +142,7 @@ class Liquidator:
             return
         case.final_attempts.pop(number)
         if leg.closes:
+            case.taken_over = True
             self.take_over.position(
                 now_ns,
                 case.account,

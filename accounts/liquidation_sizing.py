@@ -50,6 +50,7 @@ class Case:
     empty_attempts: dict[int, int] = field(default_factory=dict)
     final_attempts: dict[int, int] = field(default_factory=dict)
     exhausted: set[tuple[int, int]] = field(default_factory=set)
+    taken_over: bool = False  # a position has gone to a pool at its bankruptcy price
 
 
 @dataclass(slots=True)

@@ -1,8 +1,9 @@
 """For each stage an account that only this stage can rescue, with the steps worked by hand.
 
-Each account is run twice: with all stages, and without the one in question. BTC stands at 50,000 USD.
-BTC-USDT-SWAP: 0.0001 BTC a lot; BTC-USD-SWAP and BTC-USD-250328: 100 USD a lot; options: 0.01 BTC a
-lot, price tick 0.0001 BTC. A step trades at most 20 % of what it reduces, and stops at a ratio of 1.2.
+Each account is run twice: with all stages, and without the one in question. BTC stands at 50,000
+USD. BTC-USDT-SWAP: 0.0001 BTC a lot; BTC-USD-SWAP and BTC-USD-250328: 100 USD a lot; options: 0.01
+BTC a lot, price tick 0.0001 BTC. A step trades at most 20 % of what it reduces, and stops at a
+ratio of 1.2.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def without(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 def peg_hedge() -> Scene:
-    # USDT at 0.95. Long 2 BTC in USDT contracts, short 100,000 USD in coin contracts: delta 0, cross-quote
-    # hedge 100,000 USD, MR9 5 % = 5,000 the only component (MR7 900). Equity 5,000 USDT = 4,750 USD.
+    # USDT at 0.95. Long 2 BTC in USDT contracts, short 100,000 USD in coin contracts: delta 0,
+    # cross-quote hedge 100,000 USD, MR9 5 % = 5,000 the only component (MR7 900). Equity 5,000
+    # USDT = 4,750 USD.
     exchange = SmallExchange(SWAP, INVERSE, usd={"BTC": 50_000.0, "USDT": 0.95})
     account = exchange.account("hedged", USDT=5_000.0)
     exchange.give(account, SWAP, 20_000, 52_631.6)
@@ -57,10 +59,10 @@ def peg_hedge() -> Scene:
 
 
 def test_peg_hedge(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A fifth of the hedge: 4,000 of 20,000 lots of 5 USD against 200 of 1,000 of 100 USD. Fees 2 x 10:
-    # 4,730 / (5 % x 80,000 = 4,000) = 1.1825. The second fifth is 3,200 and 160 lots, fees 16: slack from
-    # 4,730 - 4,800 = -70 to 4,714 - 3,840 = 874, so 7.4 % of it suffice: 238 lots against 12, and one more
-    # for the small debt in BTC that the fee of the coin contract makes.
+    # A fifth of the hedge: 4,000 of 20,000 lots of 5 USD against 200 of 1,000 of 100 USD. Fees 2 x
+    # 10: 4,730 / (5 % x 80,000 = 4,000) = 1.1825. The second fifth is 3,200 and 160 lots, fees 16:
+    # slack from 4,730 - 4,800 = -70 to 4,714 - 3,840 = 874, so 7.4 % of it suffice: 238 lots
+    # against 12, and one more for the small debt in BTC that the fee of the coin contract makes.
     traded, state = played(peg_hedge())
     assert traded == [(SWAP, -4_000), (INVERSE, 200), (SWAP, -239), (INVERSE, 12)]
     assert state == AccountState.WARNED
@@ -69,8 +71,9 @@ def test_peg_hedge(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def delta_hedge() -> Scene:
-    # Short 100 calls (1 BTC) struck at 50,000, nobody quotes them. Their delta is -27,648 USD, hedged in
-    # part by the premium of 0.105 BTC (5,250 USD): 22,398 USD are open, MR1 4,374 the largest component.
+    # Short 100 calls (1 BTC) struck at 50,000, nobody quotes them. Their delta is -27,648 USD,
+    # hedged in part by the premium of 0.105 BTC (5,250 USD): 22,398 USD are open, MR1 4,374 the
+    # largest component.
     exchange = SmallExchange(SWAP, CALL, usd={"BTC": 50_000.0})
     account = exchange.account("short call", USDT=4_500.0)
     exchange.give(account, CALL, -100, 0.105)
@@ -79,8 +82,8 @@ def delta_hedge() -> Scene:
 
 
 def test_delta_hedge(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A lot of the perpetual is 5 USD: 4,479 lots hedge 22,398 USD; a fifth is 895. Then a fifth of what
-    # is left, 17,923 USD or 3,584 lots: 716. The third step needs only part of its fifth.
+    # A lot of the perpetual is 5 USD: 4,479 lots hedge 22,398 USD; a fifth is 895. Then a fifth of
+    # what is left, 17,923 USD or 3,584 lots: 716. The third step needs only part of its fifth.
     traded, state = played(delta_hedge())
     assert traded == [(SWAP, 895), (SWAP, 716), (SWAP, 54)]
     assert state == AccountState.WARNED
@@ -89,8 +92,8 @@ def test_delta_hedge(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def inter_tenor() -> Scene:
-    # Short 2 BTC of the perpetual, long 2 BTC of the March future (71.9 days). MR4 = 100,000 x 0.2 % +
-    # 100,000 x 5 % x 71.9 / 365 = 200 + 985 = 1,185, more than MR7 (900). Equity 1,170.
+    # Short 2 BTC of the perpetual, long 2 BTC of the March future (71.9 days). MR4 = 100,000 x 0.2
+    # % + 100,000 x 5 % x 71.9 / 365 = 200 + 985 = 1,185, more than MR7 (900). Equity 1,170.
     exchange = SmallExchange(SWAP, FUTURE, usd={"BTC": 50_000.0})
     account = exchange.account("calendar", USDT=1_170.0)
     exchange.give(account, SWAP, -20_000, 50_000.0)
@@ -101,9 +104,9 @@ def inter_tenor() -> Scene:
 
 
 def test_inter_tenor(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A fifth is 4,000 lots of each: margin 948, equity 1,170 less 2 x 4 slippage and 20 fees = 1,142:
-    # ratio 1.205. The share needed for 1.2 by the linear estimate: slack before 1,170 - 1,421.9 = -251.9,
-    # after 1,142 - 1,137.5 = 4.5; 251.9 / 256.4 = 98.2 %: 3,930 lots.
+    # A fifth is 4,000 lots of each: margin 948, equity 1,170 less 2 x 4 slippage and 20 fees =
+    # 1,142: ratio 1.205. The share needed for 1.2 by the linear estimate: slack before 1,170 -
+    # 1,421.9 = -251.9, after 1,142 - 1,137.5 = 4.5; 251.9 / 256.4 = 98.2 %: 3,930 lots.
     traded, state = played(inter_tenor())
     assert traded == [(SWAP, 3_930), (FUTURE, -3_930)]
     assert state == AccountState.WARNED
@@ -122,8 +125,9 @@ def standard() -> Scene:
 
 
 def test_standard_reduction(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A fifth, 2,000 lots: fee 4.89, equity 5,895.11, margin 4,772.64, slack to 1.2 from -1,258.96 to
-    # 167.94; needed 1,258.96 / 1,426.90 = 88.2 %: 1,765 lots. Ratio 5,895.68 / 4,912.84 = 1.20006.
+    # A fifth, 2,000 lots: fee 4.89, equity 5,895.11, margin 4,772.64, slack to 1.2 from -1,258.96
+    # to 167.94; needed 1,258.96 / 1,426.90 = 88.2 %: 1,765 lots. Ratio 5,895.68 / 4,912.84 =
+    # 1.20006.
     traded, state = played(standard())
     assert traded == [(SWAP, -1_765)]
     assert state == AccountState.WARNED
@@ -132,9 +136,10 @@ def test_standard_reduction(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def same_sign() -> Scene:
-    # A synthetic short in December 2027: 100 short calls and 100 long puts (1 BTC), volatility 30 %, no
-    # annual basis charge. Alone each is a bet on volatility: vega 0.59 x 50,000 USD per 100 % moves by 12
-    # points = 3,500 USD a BTC, more than the delta gives up at 12 %. Together they cancel.
+    # A synthetic short in December 2027: 100 short calls and 100 long puts (1 BTC), volatility 30
+    # %, no annual basis charge. Alone each is a bet on volatility: vega 0.59 x 50,000 USD per 100
+    # % moves by 12 points = 3,500 USD a BTC, more than the delta gives up at 12 %. Together they
+    # cancel.
     rules = rules_with()
     annual = rules.basis.annual.model_copy(update={"k1": 0.0})
     rules = rules_with(basis={"annual": annual})
@@ -148,8 +153,8 @@ def same_sign() -> Scene:
 
 
 def test_special_reduction_of_one_sign(monkeypatch: pytest.MonkeyPatch) -> None:
-    # MR1 12 % x 50,000 = 6,000 + MR4 100 = 6,100 > 5,900. A fifth of both legs: 20 lots each, margin
-    # 4,880, cost 0.2 BTC x 0.0005 x 50,000 = 5 and fees 6: ratio 5,889 / 4,880 = 1.207.
+    # MR1 12 % x 50,000 = 6,000 + MR4 100 = 6,100 > 5,900. A fifth of both legs: 20 lots each,
+    # margin 4,880, cost 0.2 BTC x 0.0005 x 50,000 = 5 and fees 6: ratio 5,889 / 4,880 = 1.207.
     traded, state = played(same_sign())
     assert traded == [(LONG_CALL, 20), (LONG_PUT, -20)]
     assert state == AccountState.WARNED
@@ -158,8 +163,8 @@ def test_special_reduction_of_one_sign(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def option_with_future() -> Scene:
-    # Short 200 calls (2 BTC, delta 276.5 USD a lot) hedged by 553 coin futures of 100 USD: gamma and vega
-    # are left, MR1 about 3,372. Closing either leg alone opens a delta.
+    # Short 200 calls (2 BTC, delta 276.5 USD a lot) hedged by 553 coin futures of 100 USD: gamma
+    # and vega are left, MR1 about 3,372. Closing either leg alone opens a delta.
     exchange = SmallExchange(CALL, COIN_FUTURE, usd={"BTC": 50_000.0})
     account = exchange.account("gamma", USDT=3_300.0)
     exchange.give(account, CALL, -200, 0.1059)
@@ -182,8 +187,8 @@ def test_special_reduction_of_an_option_with_its_future(monkeypatch: pytest.Monk
 
 
 def repayment() -> Scene:
-    # 2 BTC (98 %: 98,000) against 96,300 USDT: equity 1,700; margin 2 % = 1,926 + fee 96,300 x 1.02 x
-    # 0.1 % = 98.2: ratio 0.84. No contract, no unit: only the coin can be sold.
+    # 2 BTC (98 %: 98,000) against 96,300 USDT: equity 1,700; margin 2 % = 1,926 + fee 96,300 x
+    # 1.02 x 0.1 % = 98.2: ratio 0.84. No contract, no unit: only the coin can be sold.
     exchange = SmallExchange(SPOT, usd={"BTC": 50_000.0})
     account = exchange.account("borrower", BTC=2.0, USDT=-96_300.0)
     exchange.quote(SPOT, 1, 50_000.0, 10_000_000)
@@ -191,8 +196,9 @@ def repayment() -> Scene:
 
 
 def test_forced_repayment_with_penalty(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A fifth: 0.4 BTC for 20,000 USDT less fee 20 and penalty 2 % = 400: debt 76,720. Collateral 78,400,
-    # equity 1,680, requirement 1,534.4 + 78.25: 1.0418. Second: a fifth of 1.6 BTC is 0.32; 0.215399 suffice.
+    # A fifth: 0.4 BTC for 20,000 USDT less fee 20 and penalty 2 % = 400: debt 76,720. Collateral
+    # 78,400, equity 1,680, requirement 1,534.4 + 78.25: 1.0418. Second: a fifth of 1.6 BTC is
+    # 0.32; 0.215399 suffice.
     scene = repayment()
     exchange, account = scene
     first = steps(exchange.check(), account)[0]
@@ -221,7 +227,8 @@ def test_forced_repayment_with_penalty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_repayment_over_a_common_quote() -> None:
-    # 40 ETH at 2,500 against a debt of 1.9 BTC: ETH is sold for USDT, USDT buys the coin, in one step.
+    # 40 ETH at 2,500 against a debt of 1.9 BTC: ETH is sold for USDT, USDT buys the coin, in one
+    # step.
     exchange = SmallExchange(SPOT, "ETH-USDT", usd={"BTC": 50_000.0, "ETH": 2_500.0})
     account = exchange.account("coin borrower", ETH=40.0, BTC=-1.93)
     exchange.quote("ETH-USDT", 1, 2_500.0, 10**8)
@@ -233,8 +240,9 @@ def test_repayment_over_a_common_quote() -> None:
 
 
 def test_near_the_money_options_come_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Margin is convex in the size of one position, so closing all of it never helps where a part does not:
-    # 5 (c) is a net below the other stages. Without stage 4 it takes what the book offers at once.
+    # Margin is convex in the size of one position, so closing all of it never helps where a part
+    # does not: 5 (c) is a net below the other stages. Without stage 4 it takes what the book
+    # offers at once.
     exchange = SmallExchange(CALL, usd={"BTC": 50_000.0})
     account = exchange.account("naked", USDT=4_300.0)
     exchange.give(account, CALL, -100, 0.1059)

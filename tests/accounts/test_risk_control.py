@@ -1,8 +1,8 @@
 """From the first warning to the door of liquidation: one hand-built account for each transition.
 
-The account of most tests is long 1 BTC in BTC-USDT-SWAP (10,000 lots of 0.0001 BTC) from 50,000. Its
-maintenance margin at price p is MR1 12 % (= MR6: half of 24 %) + MR4 0.2 % = 0.122 p; initial margin is
-1.3 times that; equity is cash - (50,000 - p). No quotes on both sides: mark = index.
+The account of most tests is long 1 BTC in BTC-USDT-SWAP (10,000 lots of 0.0001 BTC) from 50,000.
+Its maintenance margin at price p is MR1 12 % (= MR6: half of 24 %) + MR4 0.2 % = 0.122 p; initial
+margin is 1.3 times that; equity is cash - (50,000 - p). No quotes on both sides: mark = index.
 """
 
 from __future__ import annotations
@@ -53,19 +53,20 @@ def test_warning_at_three_hundred_percent_once_an_hour() -> None:
 
 
 def test_order_control_cancels_largest_occupied_margin_first() -> None:
-    # Orders for 0.1, 0.3 and 0.2 BTC at 49,000. With all three the account is long 1.6 BTC in one fill
-    # set: IMR 1.3 x 0.122 x 50,000 x 1.6 = 12,688; adjusted equity 13,000 less fees of orders
+    # Orders for 0.1, 0.3 and 0.2 BTC at 49,000. With all three the account is long 1.6 BTC in one
+    # fill set: IMR 1.3 x 0.122 x 50,000 x 1.6 = 12,688; adjusted equity 13,000 less fees of orders
     # (0.6 BTC x 50,000 x 0.05 % = 15): above.
     exchange, account = long_one(13_000.0)
     for lots in (1_000, 3_000, 2_000):
         assert type(exchange.order(account, SWAP, 1, 49_000.0, lots)[0]) is not OrderRejected
     ids = list(account.orders)
     assert cancelled(exchange.check()) == []
-    # At 48,700 adjusted equity is 11,700 - pending losses 0.6 x 300 = 180 - fees 14.61 = 11,505.39; IMR
-    # 1.6 x 0.1586 x 48,700 = 12,358.11, 91 % of it 11,245.88: nothing yet.
+    # At 48,700 adjusted equity is 11,700 - pending losses 0.6 x 300 = 180 - fees 14.61 =
+    # 11,505.39; IMR 1.6 x 0.1586 x 48,700 = 12,358.11, 91 % of it 11,245.88: nothing yet.
     assert cancelled(exchange.check(BTC=48_700.0)) == []
-    # At 48,000: equity 11,000 - 600 - 14.4 = 10,385.6 < 0.91 x 12,180.48 = 11,084.2. Without the order
-    # of 0.3: 11,000 - 300 - 7.2 = 10,692.8 >= 0.91 x 1.3 x 0.1586 x 48,000 = 9,005.9: restored.
+    # At 48,000: equity 11,000 - 600 - 14.4 = 10,385.6 < 0.91 x 12,180.48 = 11,084.2. Without the
+    # order of 0.3: 11,000 - 300 - 7.2 = 10,692.8 >= 0.91 x 1.3 x 0.1586 x 48,000 = 9,005.9:
+    # restored.
     events = exchange.check(BTC=48_000.0)
     assert cancelled(events) == [(ids[1], CancelReason.RISK_CONTROL)]
     assert states(events, account)[0][1] == S.ORDER_CONTROL
@@ -84,8 +85,8 @@ def test_order_control_spares_orders_that_lower_margin() -> None:
 
 
 def test_pre_liquidation_cancels_what_opens_and_recovers() -> None:
-    # The bid for 1 BTC at 49,500 costs a pending loss. At 49,000: equity 6,000 - 500 - fee 24.5 = 5,475.5
-    # < 0.122 x 49,000 = 5,978; without it 6,000 > 5,978: saved by the cancellation alone.
+    # The bid for 1 BTC at 49,500 costs a pending loss. At 49,000: equity 6,000 - 500 - fee 24.5 =
+    # 5,475.5 < 0.122 x 49,000 = 5,978; without it 6,000 > 5,978: saved by the cancellation alone.
     exchange, account = long_one(7_000.0)
     exchange.add(account, "USDT", 20_000.0)
     exchange.order(account, SWAP, 1, 49_500.0, 10_000)
@@ -137,8 +138,9 @@ def test_hysteresis_between_start_and_stop() -> None:
 
 
 def test_borrow_limit_cancels_orders_with_source_four() -> None:
-    # The limit of an account in BTC is the bound of tier 20: 20 + 5 + 5 + 17 x 20 = 370 BTC. Sales of
-    # 200 and 150 BTC (owned 0) borrow 350; a debt of 30 that the counterparty's loan adds takes them over.
+    # The limit of an account in BTC is the bound of tier 20: 20 + 5 + 5 + 17 x 20 = 370 BTC. Sales
+    # of 200 and 150 BTC (owned 0) borrow 350; a debt of 30 that the counterparty's loan adds takes
+    # them over.
     exchange = SmallExchange(SPOT, usd={"BTC": 50_000.0})
     account = exchange.account("short", USDT=100_000_000.0)
     for coins in (200, 150):
@@ -181,7 +183,7 @@ def test_thresholds_and_interval_are_parameters() -> None:
     exchange = SmallExchange(SWAP, usd={"BTC": 50_000.0}, rules=rules)
     account = exchange.account("trader", USDT=20_000.0)
     exchange.give(account, SWAP, 10_000, 50_000.0)
-    assert [type(e) for e in exchange.check()][0] is MarginWarning
+    assert type(exchange.check()[0]) is MarginWarning
     assert exchange.check(BTC=33_000.0) == []  # 3,000 < 4,026, but within the interval
     exchange.check(seconds=4.0)
     assert account.state == S.LIQUIDATING
