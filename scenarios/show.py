@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,8 @@ def print_summary(out: Console, run: Run) -> None:
         out.print(Text(f"  {sentence}"))
     out.print()
     out.print(_figures(run.summary))
+    out.print(_reasons("rejected", run.summary["rejected_orders"]))
+    out.print(_reasons("cancelled", run.summary["cancelled_orders"]))
     worst = _worst_accounts(run)
     if worst is not None:
         out.print(worst)
@@ -118,33 +121,42 @@ def _figures(s: dict[str, Any]) -> Table:
     fund = s["insurance_fund_usd"]
     errors = s["conservation_error_atoms"]
     conserved = "exact" if not any(errors.values()) else f"BROKEN {errors}"
-    rejected, cancelled = s["rejected_orders"], s["cancelled_orders"]
-    pairs = [
+    left = [
         ("simulated", _duration(s["simulated_seconds"])),
-        ("accounts", f"{s['accounts']:,}"),
         ("wall clock", f"{s['wall_seconds']:.1f} s"),
-        ("warnings", f"{s['warnings']:,}"),
+        ("accounts", f"{s['accounts']:,}"),
         ("orders", f"{s['orders']:,}"),
-        ("liquidated accounts", f"{s['liquidated_accounts']:,}"),
-        ("rejected", f"{sum(rejected.values()):,}"),
-        ("bankrupt accounts", f"{s['bankrupt_accounts']:,}"),
-        ("cancelled", f"{sum(cancelled.values()):,}"),
-        ("bad debt, USD", usd(s["bad_debt_usd"])),
+        ("rejected", f"{sum(s['rejected_orders'].values()):,}"),
+        ("cancelled", f"{sum(s['cancelled_orders'].values()):,}"),
         ("fills", f"{s['fills']:,}"),
-        ("insurance fund, USD", f"{usd(fund['start'])} -> {usd(fund['end'])}"),
         ("traded, USD", usd(s["traded_notional_usd"])),
-        ("  at its lowest", usd(fund["minimum"])),
         ("conservation", conserved),
-        ("uncovered loss, USD", usd(s["uncovered_loss_usd"])),
     ]
-    for left, right in zip(pairs[::2], pairs[1::2], strict=True):
-        built.add_row(*left, *right)
-    for stage, notional in s["liquidated_notional_usd"].items():
-        built.add_row("", "", f"  {STAGE_WORDS[stage]}, USD", usd(notional))
-    forced = {r: n for r, n in {**rejected}.items() if n}
-    for reason, count in sorted(forced.items(), key=lambda item: -item[1])[:4]:
-        built.add_row(f"  rejected: {reason.replace('_', ' ')}", f"{count:,}", "", "")
+    right = [
+        ("warnings", f"{s['warnings']:,}"),
+        ("liquidated accounts", f"{s['liquidated_accounts']:,}"),
+        *(
+            (f"  {STAGE_WORDS[stage]}, USD", usd(notional))
+            for stage, notional in s["liquidated_notional_usd"].items()
+        ),
+        ("bankrupt accounts", f"{s['bankrupt_accounts']:,}"),
+        ("bad debt, USD", usd(s["bad_debt_usd"])),
+        ("uncovered loss, USD", usd(s["uncovered_loss_usd"])),
+        *(
+            (f"insurance fund {words}, USD", usd(fund[when]))
+            for when, words in (("start", "first"), ("minimum", "lowest"), ("end", "last"))
+        ),
+    ]
+    for one, other in zip_longest(left, right, fillvalue=("", "")):
+        built.add_row(*one, *other)
     return built
+
+
+def _reasons(title: str, counts: dict[str, int]) -> Text:
+    """Counts by reason on one line, the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in ordered)
+    return Text(f"{title}: {listed or 'none'}", style="dim")
 
 
 def _duration(seconds: float) -> str:
@@ -171,9 +183,7 @@ def _worst_accounts(run: Run) -> Table | None:
         .join(lost, on="account", how="left")
         .sort(["notional", "account"], descending=[True, False])
     )
-    built = table(
-        "largest liquidations", "broke at", "steps", "forced, USD", "slippage, USD", "deficit, USD"
-    )
+    built = table("liquidated", "broke at", "steps", "forced, USD", "slippage", "deficit")
     names = run.account_names
     for row in rows.head(10).iter_rows(named=True):
         built.add_row(

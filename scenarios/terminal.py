@@ -19,7 +19,10 @@ def console() -> Console:
 
 def table(*columns: str, words: tuple[int, ...] = (0,)) -> Table:
     """An empty table: the columns numbered in `words` are text and fold, the rest are numbers."""
-    built = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    built = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True,
+        header_style="dim",
+    )  # fmt: skip
     for number, name in enumerate(columns):
         text = number in words
         justify: Literal["left", "right"] = "left" if text else "right"
