@@ -167,6 +167,18 @@ class RecordingTable(Model):
     account_sample_s: Annotated[float, Field(ge=1.0, le=86_400.0)] = 300.0
 
 
+class BookTable(Model):
+    """Accounts from a file, opened before the start.
+
+    file: CSV or Parquet, found from the scenario's folder. counterparty: name of the account that
+    takes the other side of all their positions. mode: the mode of all, whatever the file says.
+    """
+
+    file: Annotated[str, Field(min_length=1, max_length=1000)]
+    counterparty: Annotated[str, Field(min_length=1, max_length=80)] = "book/counterparty"
+    mode: Literal["portfolio", "multi_currency"] | None = None
+
+
 class Scenario(Model):
     """One experiment: a market, its traders, the rules, and what to record."""
 
@@ -178,6 +190,7 @@ class Scenario(Model):
     market: MarketTable
     venue: VenueTable = Field(default_factory=VenueTable)
     recording: RecordingTable = Field(default_factory=RecordingTable)
+    book: BookTable | None = None
     agents: Annotated[tuple[Annotated[AnyAgent, Discriminator("kind")], ...], Field(min_length=1)]
 
 

@@ -37,9 +37,11 @@ def fund_venue(now_ns: int, house: ClearingHouse, venue: VenueTable) -> None:
             house.fund_pool(now_ns, currency, atoms)
 
 
-def open_counterparty(now_ns: int, house: ClearingHouse, plans: list[AccountPlan]) -> Account:
+def open_counterparty(
+    now_ns: int, house: ClearingHouse, plans: list[AccountPlan], name: str = COUNTERPARTY
+) -> Account:
     """The other side of all starting positions and loans, with money for what they may cost."""
-    account = house.open_account(COUNTERPARTY)
+    account = house.open_account(name)
     needed: dict[str, float] = {}
     for plan in plans:
         for currency, amount in plan.balances.items():

@@ -12,6 +12,8 @@ from typing import Any
 from agents.parameters import AgentParameters
 from exchange.instrument import parse_instrument
 from risk.rules import RulesError, load_rules
+from scenarios.book_file import Book
+from scenarios.book_opening import load_book
 from scenarios.config import Scenario, load_scenario
 from scenarios.errors import UserError
 from scenarios.paths import PricePath, build_path
@@ -61,12 +63,13 @@ def run_scenario(
         rules = load_rules(loaded.rules)
     except RulesError as error:
         raise UserError(f"rules: {error}") from None
+    book = load_book(loaded, folder)
     path = scenario_path(loaded, seed, folder)
     place = None
     if keep:
         place = Path(out) if out is not None else RUNS / run_name(loaded.name, seed, tables)
     return _play(
-        loaded, tables, path, rules, seed, place, started, on_progress, on_start, extra_agents
+        loaded, tables, path, rules, seed, place, started, on_progress, on_start, extra_agents, book
     )
 
 
@@ -99,6 +102,7 @@ def _play(
     on_progress: Callable[[int, int, int], None] | None,
     on_start: Callable[[Simulation], None] | None,
     extra_agents: tuple[tuple[str, AgentParameters], ...],
+    book: Book | None,
 ) -> dict[str, Any]:
     instruments = [parse_instrument(name) for name in loaded.market.instruments]
     directory = None
@@ -115,7 +119,9 @@ def _play(
         for note in (*path.notes, *path.index_notes({i.base for i in instruments})):
             directory.warn(note)
     recorder = Recorder(place, instruments, record=loaded.recording.tables)
-    simulation = Simulation(loaded, path, rules, seed, recorder, extra_agents=extra_agents)
+    simulation = Simulation(
+        loaded, path, rules, seed, recorder, extra_agents=extra_agents, book=book
+    )
     if directory is not None:
         directory.manifest["accounts"] = [account.name for account in simulation.house.accounts]
     if on_start is not None:
@@ -139,6 +145,8 @@ def _play(
         **recorder.summary.figures(),
         "conservation_error_atoms": simulation.house.ledger.conservation_error(),
     }
+    if simulation.book is not None:
+        summary["book"] = simulation.book.figures(simulation.house)
     if directory is not None:
         directory.finish(summary, event_hash, recorder.rows)
         summary["folder"] = str(place)

@@ -33,6 +33,8 @@ from exchange.instrument import Instrument, InstrumentKind, parse_instrument
 from exchange.order import OrderRequest, Side
 from risk import order_tables as t
 from risk.rules import RuleSet
+from scenarios.book_file import Book
+from scenarios.book_opening import open_book
 from scenarios.config import Scenario
 from scenarios.market_sample import sample_market
 from scenarios.opening import fund_venue, open_account, open_counterparty
@@ -51,7 +53,8 @@ ONE_PERCENT_UNITS = 100.0  # depth within 1 % in units of depth per basis point
 class Simulation:
     """One run. `emit` gets every event; `run` plays the path to its end.
 
-    extra_agents: (name, parameters) beside those of the scenario: a user's own traders.
+    extra_agents: (name, parameters) beside those of the scenario: a user's own traders. book: the
+    accounts of the scenario's [book], read and checked.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Simulation:
         emit: Callable[[Any], None],
         *,
         extra_agents: tuple[tuple[str, AgentParameters], ...] = (),
+        book: Book | None = None,
     ) -> None:
         self.scenario = scenario
         self.path = path
@@ -74,7 +78,7 @@ class Simulation:
             self.instruments,
             rules,
             self._emit,
-            currencies=scenario.market.currencies,
+            currencies=(*scenario.market.currencies, *(book.currencies if book else ())),
             listed_ns=path.start_ns - 24 * HOUR_NS,
         )
         self.funding = Funding(self.house)
@@ -87,6 +91,10 @@ class Simulation:
         self.agents: list[Agent] = []
         self._open_market()
         self._open_accounts(extra_agents)
+        self.book = None if book is None else open_book(path.start_ns, self.house, book, scenario)
+        for agent in self.agents:
+            agent.start()
+        self.house.flush()
         self._next_sample_ns = self._next_snapshot_ns = path.start_ns
         self.sample()
 
@@ -151,7 +159,7 @@ class Simulation:
         return float(market.terms[number, t.M_REFERENCE]) * float(self.instruments[number].tick)
 
     def _open_accounts(self, extra: tuple[tuple[str, AgentParameters], ...]) -> None:
-        """Draw the plans of all agents, open their accounts, build and start them."""
+        """Draw the plans of all agents, open their accounts and build them."""
         setup = self._setup()
         entries: list[tuple[str, AgentParameters]] = []
         counts: dict[str, int] = {}
@@ -171,9 +179,6 @@ class Simulation:
         self.counterparty = open_counterparty(now, self.house, everyone)
         for name, index, parameters, plans, rng in planned:
             self._build(now, name, index, parameters, plans, rng, setup)
-        for agent in self.agents:
-            agent.start()
-        self.house.flush()
 
     def _build(
         self,
