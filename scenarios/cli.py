@@ -204,11 +204,14 @@ def run_scenario(
         Path | None, typer.Option(help="Results folder; runs/NAME-SEED-HASH if not given.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only say where the results are.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Watch the crash in the terminal as it happens.")
+    ] = False,
 ) -> None:
     """Run a scenario: progress bar, summary, results folder with tables and report."""
     from scenarios.run_command import run_command
 
-    run_command(scenario, seed=seed, overrides=overrides or [], out=out, quiet=quiet)
+    run_command(scenario, seed=seed, overrides=overrides or [], out=out, quiet=quiet, live=live)
 
 
 @app.command("list")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from scenarios.config import load_scenario, shipped_scenarios
 from scenarios.errors import UserError, show
 from scenarios.run import run_scenario
 from scenarios.run_directory import Run
 from scenarios.show import print_summary
+from scenarios.simulation import Simulation
 
 LARGEST_SEED = 2**63 - 1
 
@@ -45,11 +49,60 @@ def parse_seed(text: str | None) -> int | None:
 
 
 def run_command(
-    scenario: str, *, seed: str | None, overrides: Sequence[str], out: Path | None, quiet: bool
+    scenario: str,
+    *,
+    seed: str | None,
+    overrides: Sequence[str],
+    out: Path | None,
+    quiet: bool,
+    live: bool = False,
 ) -> None:
-    """Run a scenario, then print its summary and where the results are."""
-    errors = Console(stderr=True, highlight=False)
+    """Run a scenario, then print its summary and where the results are.
+
+    live: draw the run as it goes on where stdout is a terminal; else the progress bar on stderr.
+    """
     number = parse_seed(seed)
+    screen = Console(highlight=False)
+    shown = _live if live and not quiet and can_draw(screen) else _bar
+    with shown(screen, scenario, quiet) as display:
+        try:
+            summary = run_scenario(
+                scenario,
+                number,
+                overrides,
+                out,
+                on_progress=display.on_progress,
+                on_start=display.on_start,
+            )
+            folder = Path(summary["folder"])
+            display.say("writing the report")
+            report = write_run_report(folder)
+        except KeyboardInterrupt:
+            raise UserError(f"stopped at {display.clock()}; nothing was finished", 130) from None
+    if not quiet:
+        print_summary(screen, Run.load(folder))
+    print(f"results: {folder}" + (f"\nreport:  {report}" if report else ""))
+
+
+def can_draw(screen: Console) -> bool:
+    """Whether a live picture has somewhere to go."""
+    return screen.is_terminal and not screen.is_dumb_terminal
+
+
+@dataclass
+class _Display:
+    """What is shown while a run goes on: callbacks of the run, words for what comes after."""
+
+    on_progress: Callable[[int, int, int], None]
+    on_start: Callable[[Simulation], None] | None
+    say: Callable[[str], None]
+    clock: Callable[[], str]
+
+
+@contextmanager
+def _bar(_: Console, scenario: str, quiet: bool) -> Iterator[_Display]:
+    """A progress bar on stderr where that is a terminal."""
+    errors = Console(stderr=True, highlight=False)
     with Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -61,15 +114,29 @@ def run_command(
         disable=quiet or not errors.is_terminal,
     ) as progress:
         task = progress.add_task(scenario, total=None, clock="preparing")
-        summary = run_scenario(
-            scenario, number, overrides, out, on_progress=_showing(progress, task)
+        yield _Display(
+            _showing(progress, task),
+            None,
+            lambda words: progress.update(task, clock=words),
+            lambda: str(progress.tasks[0].fields["clock"]),
         )
-        progress.update(task, clock="writing the report")
-        folder = Path(summary["folder"])
-        report = write_run_report(folder)
-    if not quiet:
-        print_summary(Console(highlight=False), Run.load(folder))
-    print(f"results: {folder}" + (f"\nreport:  {report}" if report else ""))
+
+
+@contextmanager
+def _live(screen: Console, scenario: str, _: bool) -> Iterator[_Display]:
+    """The whole terminal, as it was before when the run is over."""
+    from rich.live import Live
+
+    from scenarios.live import LiveRun
+
+    with Live(Text("preparing"), console=screen, screen=True, auto_refresh=False) as live:
+        run = LiveRun(scenario, screen, live)
+        yield _Display(
+            run.on_progress,
+            run.watch,
+            lambda words: live.update(Text(words), refresh=True),
+            lambda: _when(run.now_ns) if run.now_ns else "preparing",
+        )
 
 
 def write_run_report(folder: Path) -> Path | None:
@@ -88,7 +155,11 @@ def _showing(progress: Progress, task: Any) -> Callable[[int, int, int], None]:
         share = (now_ns - start_ns) * 200 // (end_ns - start_ns)
         if share != last:
             last = share
-            when = datetime.fromtimestamp(now_ns / 1e9, UTC).strftime("%d %b %H:%M:%S")
-            progress.update(task, total=end_ns - start_ns, completed=now_ns - start_ns, clock=when)
+            done, span = now_ns - start_ns, end_ns - start_ns
+            progress.update(task, total=span, completed=done, clock=_when(now_ns))
 
     return on_progress
+
+
+def _when(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%d %b %H:%M:%S")
