@@ -199,7 +199,7 @@ class FactCollector:
         returns = log_returns(prices)
         volumes = np.array(self._lots[1:], dtype=np.float64)
         volumes = volumes[np.isfinite(np.diff(np.log(prices)))]
-        volatility = float(returns.std()) * sqrt(DAY_S / 60.0)
+        volatility = float(returns.std()) * sqrt(DAY_S / 60.0) if returns.size else 0.0
         daily_lots = sum(self._lots) * DAY_S / seconds
         tick = self._simulation.markets[self.instrument_id].tick
         return DayFacts(

@@ -92,13 +92,15 @@ def _prices(days: Sequence[DayFacts]) -> go.Figure:
 def _tail(days: Sequence[DayFacts]) -> go.Figure:
     sizes = np.abs(np.concatenate([day.returns for day in days]))
     sizes = np.sort(sizes[sizes > 0.0])[::-1]
-    scale = sizes.std() if sizes.size else 1.0
+    scale = float(sizes.std()) or 1.0 if sizes.size else 1.0
     share = np.arange(1, sizes.size + 1) / max(1, sizes.size)
     keep = np.unique(np.geomspace(1, max(1, sizes.size), 300).astype(int)) - 1
     figure = _figure(
         "Tail of one-minute returns", "abs(r), standard deviations", "share of minutes beyond",
         x_type="log", y_type="log",
     )  # fmt: skip
+    if not sizes.size:
+        return figure
     figure.add_scatter(x=sizes[keep] / scale, y=share[keep], name="simulated", line_color=_BLUE)
     tail = sizes[: max(2, sizes.size // 100)] / scale
     for index in (2.5, 4.5):
