@@ -9,6 +9,7 @@ Source: design.md section 8.
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -229,9 +230,32 @@ def parse_scenario(tables: Mapping[str, Any]) -> Scenario:
     allowed."""
     expanded, numbers = expand_agents(tables)
     try:
-        return Scenario.model_validate(expanded)
+        scenario = Scenario.model_validate(expanded)
     except ValidationError as error:
         raise as_scenario_error(error, Scenario, numbers) from None
+    for number, agent in zip(numbers, scenario.agents, strict=True):
+        _check_listed(number, agent, scenario.market)
+    return scenario
+
+
+def _check_listed(number: int, agent: Any, market: MarketTable) -> None:
+    """Raises UserError where an agent names an instrument or a currency that the market lacks."""
+    known = {c for name in market.instruments for c in name.split("-")[:2]}
+    known |= {"USD", "USDT", "USDC", *market.currencies}
+    for part in dataclasses.fields(agent):
+        value = getattr(agent, part.name)
+        if part.name.endswith("_id") and value and value not in market.instruments:
+            raise UserError(
+                f"agents.{number}.{part.name}: {show(value)} is not one of the market's"
+                f" instruments, {', '.join(market.instruments)}"
+            )
+        if part.name in ("collateral", "balances_usd"):
+            for currency in value:
+                if currency not in known:
+                    raise UserError(
+                        f"agents.{number}.{part.name}: {show(currency)} is not one of the"
+                        f" market's currencies, {', '.join(sorted(known))}"
+                    )
 
 
 def _read(name: str) -> tuple[str, Path]:

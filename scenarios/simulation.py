@@ -36,7 +36,7 @@ from risk.rules import RuleSet
 from scenarios.book_file import Book
 from scenarios.book_opening import open_book
 from scenarios.config import Scenario
-from scenarios.market_sample import sample_market
+from scenarios.market_sample import sample_market, sample_positions
 from scenarios.opening import fund_venue, open_account, open_counterparty
 from scenarios.paths import PricePath
 from scenarios.sampling import FloatArray
@@ -96,6 +96,8 @@ class Simulation:
             agent.start()
         self.house.flush()
         self._next_sample_ns = self._next_snapshot_ns = path.start_ns
+        for snapshot in sample_positions(path.start_ns, self.house):
+            self._record(snapshot)  # what stands at the start came by no fill
         self.sample()
 
     # --- before the first second -------------------------------------------------------------

@@ -265,6 +265,23 @@ def test_wrong_field_is_named_with_what_is_allowed(override: str, message: str) 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("agents.0.instrument_id=ETH-USDT", "agents.0.instrument_id: 'ETH-USDT' is not one of"),
+        ("agents.5.spot_id=LTC-USDT", "agents.5.spot_id: 'LTC-USDT' is not one of the market's"),
+        (
+            "agents.7.collateral={DOGE=1.0}",
+            "agents.7.collateral: 'DOGE' is not one of the market's",
+        ),
+    ],
+)
+def test_agents_name_only_what_is_listed(override: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_scenario(SMALL, [override])
+    assert str(caught.value).startswith(message)
+
+
 def test_enough_cases() -> None:
     assert len(WRONG) >= 40
 
