@@ -152,6 +152,10 @@ class SmallExchange:
         events = self.order(self.maker, name, side, price, lots)
         assert lots == 0 or type(events[0]).__name__ == "OrderAccepted", events
 
+    def clear_quotes(self) -> None:
+        """Cancel all orders of the maker."""
+        self.house.cancel_all(self.now_ns, self.maker.number)
+
     def fill_pool(self, name: str, coins: float) -> Account:
         """Money for the pool behind an instrument."""
         listing = self.house.listings[name]

@@ -1,4 +1,4 @@
-"""The life of a liquidation: execution, widening limits, take-over, unwinding, triggers, termination.
+"""The life of a liquidation: execution, widening limits, take-over, unwinding, triggers, the end.
 
 The account of most tests is long 1 BTC (10,000 lots of BTC-USDT-SWAP) from 50,000. At 48,900 with
 7,000 USDT: equity 5,900, margin 12.2 % x 48,900 = 5,965.8, ratio 0.98897. Alone, its position
@@ -73,7 +73,7 @@ def test_one_step_event_by_event() -> None:
 
 
 def test_a_better_price_is_the_traders() -> None:
-    exchange, account = falling()
+    exchange, _ = falling()
     exchange.quote(SWAP, 1, 48_950.0, 50_000)
     action = steps(exchange.check())[0]
     assert action.average_price == 48_950.0
@@ -81,7 +81,7 @@ def test_a_better_price_is_the_traders() -> None:
 
 
 def test_depth_bounds_a_step() -> None:
-    exchange, account = falling()
+    exchange, _ = falling()
     exchange.quote(SWAP, 1, 48_800.0, 300)
     exchange.quote(SWAP, 1, 48_600.0, 9_000)  # outside the limit of 0.45 %
     assert steps(exchange.check())[0].filled_lots == 300
@@ -89,7 +89,7 @@ def test_depth_bounds_a_step() -> None:
 
 def test_limit_widens_until_it_fills() -> None:
     # Bids 1 % below mark. Limits 0.45 % and 0.9 % fill nothing, 1.8 % does, the next begins anew.
-    exchange, account = falling()
+    exchange, _ = falling()
     exchange.quote(SWAP, 1, 48_411.0, 100)
     actions = [steps(exchange.check())[0] for _ in range(4)]
     assert [a.limit_ticks for a in actions] == [486_800, 484_599, 480_198, 486_800]
@@ -98,7 +98,7 @@ def test_limit_widens_until_it_fills() -> None:
 
 
 def test_cool_down_between_steps() -> None:
-    exchange, account = falling()
+    exchange, _ = falling()
     exchange.quote(SWAP, 1, 48_900.0, 100)
     assert len(steps(exchange.check())) == 1
     assert steps(exchange.check(seconds=0.5)) == []
@@ -128,7 +128,7 @@ def test_five_attempts_at_the_bound_then_taken_over() -> None:
 
 
 def test_pool_unwinds_a_tenth_of_the_depth() -> None:
-    exchange, account = falling()
+    exchange, _ = falling()
     pool = exchange.fill_pool(SWAP, 100_000.0)
     for _ in range(8):
         exchange.check()
@@ -235,13 +235,14 @@ def test_trigger_is_the_forced_fill_that_went_against_the_account() -> None:
     opened = [e for e in events if type(e) is StateChange and e.new == S.LIQUIDATING]
     assert {e.account: e.action_id for e in opened}[second.number] == cause.action_id
     # the short breaks by a rise: no forced purchase came before it
+    exchange.clear_quotes()
     exchange.quote(SWAP, -1, 48_700.0, 50_000)
     events = exchange.check(BTC=48_700.0)
     assert steps(events, short)[0].trigger_id == 0
 
 
 def test_a_trigger_is_forgotten_after_a_minute() -> None:
-    exchange, first = falling()
+    exchange, _ = falling()
     second = exchange.account("second long", USDT=9_300.0)
     exchange.give(second, SWAP, 10_000, 50_000.0)
     exchange.quote(SWAP, 1, 48_900.0, 50_000)
