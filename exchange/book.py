@@ -73,7 +73,9 @@ class BookSide:
     def __iter__(self) -> Iterator[PriceLevel]:
         """Yield the levels from the best price outwards."""
         levels = self.levels
-        return iter(reversed(levels.values()) if self.best_index < 0 else levels.values())
+        # Not reversed(levels.values()), which looks up every level by its position.
+        prices = reversed(levels) if self.best_index < 0 else iter(levels)
+        return map(levels.__getitem__, prices)
 
 
 class OrderBook:
