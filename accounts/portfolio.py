@@ -1,10 +1,17 @@
-"""One account of the clearing house as the unrounded margin report sees it."""
+"""An account of the clearing house in the words of `risk.portfolio`, for reports.
+
+Every figure that decides comes from the exposure tables; `margin_report(portfolio_of(...))` is the
+second, unrounded way to it, with every component by name.
+
+Source: portfolio-margin.md section 16.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from accounts.account import AccountMode
+from exchange.instrument import InstrumentKind
 from risk.portfolio import (
     MULTI_CURRENCY_MODE,
     PORTFOLIO_MODE,
@@ -19,41 +26,42 @@ if TYPE_CHECKING:
 
 
 def portfolio_of(house: ClearingHouse, account: Account) -> Portfolio:
-    """Balances, positions and open orders of an account at the current mark, in units.
+    """What the account holds and has ordered, at the present mark. O(what it holds).
 
-    Sizes and prices are floats of exact integers; `risk.margin.margin_report` of it is what the
-    exposure tables show up to the rounding of the stress rows. O(positions + orders).
+    MarketDataError before the first mark, from whoever reads the prices.
     """
-    market, ledger = house.market, house.ledger
-    balances = {
-        currency: (ledger.balances[balance.cash] - balance.liability_atoms)
-        * market.scales[balance.number]
-        for currency, balance in account.balances.items()
-    }
-    positions = tuple(
-        PositionInput(
-            market.contracts[position.number],
-            position.lots * float(position.instrument.lot),
-            position.entry_price,
-        )
-        for position in account.positions.values()
-        if position.lots
-    )
-    orders = tuple(
-        OrderInput(
-            market.contracts[house.listings[order.instrument.instrument_id].number],
-            int(order.side) * order.remaining_lots * float(order.instrument.lot),
-            order.price_ticks * float(order.instrument.tick),
-        )
-        for order in account.orders.values()
-    )
-    portfolio_mode = account.mode == AccountMode.PORTFOLIO
+    market = house.market
+    in_portfolio_mode = account.mode == AccountMode.PORTFOLIO
     return Portfolio(
         market.snapshot(),
-        balances,
-        positions,
-        orders,
-        mode=PORTFOLIO_MODE if portfolio_mode else MULTI_CURRENCY_MODE,
+        balances=net_balances(house, account),
+        positions=tuple(
+            PositionInput(
+                market.contracts[number],
+                float(position.lots * position.instrument.lot),
+                position.entry_price,
+            )
+            for number, position in account.positions.items()
+            if position.lots and position.instrument.kind != InstrumentKind.SPOT
+        ),
+        orders=tuple(
+            OrderInput(
+                market.contracts[house.listings[order.instrument.instrument_id].number],
+                float(int(order.side) * order.remaining_lots * order.instrument.lot),
+                float(order.instrument.price(order.price_ticks)),
+            )
+            for order in account.orders.values()
+        ),
+        mode=PORTFOLIO_MODE if in_portfolio_mode else MULTI_CURRENCY_MODE,
         auto_borrow=account.auto_borrow,
         spot_offset=dict(account.spot_caps),
     )
+
+
+def net_balances(house: ClearingHouse, account: Account) -> dict[str, float]:
+    """Cash less liability per currency, in coins."""
+    return {
+        currency: (house.ledger.balances[balance.cash] - balance.liability_atoms)
+        / house.market.atoms[currency]
+        for currency, balance in account.balances.items()
+    }
