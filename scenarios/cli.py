@@ -102,7 +102,9 @@ def margin(
 ) -> None:
     """Margin of a portfolio file: equity, every component, the worst case, what binds."""
     from scenarios.margin_command import margin_command
+    from scenarios.warm import KERNELS, announce_compilation
 
+    announce_compilation(KERNELS)
     margin_command(
         file,
         as_json=json,
@@ -155,7 +157,10 @@ def stress(
 ) -> None:
     """An account, or a book of accounts, over a grid of index, volatility, stablecoin moves."""
     from scenarios.stress import stress_command
+    from scenarios.warm import ACCOUNT_KERNELS, KERNELS, announce_compilation
 
+    is_book = file.suffix.lower() in (".csv", ".parquet")
+    announce_compilation(ACCOUNT_KERNELS if is_book else KERNELS)
     stress_command(
         file,
         as_json=json,
@@ -207,11 +212,28 @@ def run_scenario(
     live: Annotated[
         bool, typer.Option("--live", help="Watch the crash in the terminal as it happens.")
     ] = False,
+    twin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            help="Run the same seed again: no-liquidation, rules=FILE, mode=MODE or FIELD=VALUE.",
+        ),
+    ] = None,
 ) -> None:
     """Run a scenario: progress bar, summary, results folder with tables and report."""
     from scenarios.run_command import run_command
+    from scenarios.warm import ORDER_KERNELS, announce_compilation
 
-    run_command(scenario, seed=seed, overrides=overrides or [], out=out, quiet=quiet, live=live)
+    announce_compilation(ORDER_KERNELS)
+    run_command(
+        scenario,
+        seed=seed,
+        overrides=overrides or [],
+        out=out,
+        quiet=quiet,
+        live=live,
+        twin=twin,
+    )
 
 
 @app.command("list")
@@ -336,7 +358,9 @@ def validate(
 ) -> None:
     """Measure twelve stylised facts of a simulated market, each beside its band and real BTC."""
     from scenarios.validate import validate_command
+    from scenarios.warm import ORDER_KERNELS, announce_compilation
 
+    announce_compilation(ORDER_KERNELS)
     validate_command(
         scenario,
         seeds=seeds,

@@ -20,6 +20,8 @@ from scenarios.run import run_scenario
 from scenarios.run_directory import Run
 from scenarios.show import print_summary
 from scenarios.simulation import Simulation
+from scenarios.twin import check_twin, run_twin
+from scenarios.twin_figures import compare_with_twin, print_twin
 
 LARGEST_SEED = 2**63 - 1
 
@@ -56,12 +58,16 @@ def run_command(
     out: Path | None,
     quiet: bool,
     live: bool = False,
+    twin: str | None = None,
 ) -> None:
     """Run a scenario, then print its summary and where the results are.
 
     live: draw the run as it goes on where stdout is a terminal; else the progress bar on stderr.
+    twin: run the same seed again with one thing changed (`scenarios.twin`) and compare.
     """
     number = parse_seed(seed)
+    if twin is not None:
+        check_twin(scenario, twin, overrides)
     screen = Console(highlight=False)
     shown = _live if live and not quiet and can_draw(screen) else _bar
     with shown(screen, scenario, quiet) as display:
@@ -75,12 +81,21 @@ def run_command(
                 on_start=display.on_start,
             )
             folder = Path(summary["folder"])
+            other = None
+            if twin is not None:
+                display.say(f"running the twin ({twin})")
+                tick = None if shown is _live else display.on_progress
+                other = run_twin(scenario, twin, number, overrides, folder, on_progress=tick)
             display.say("writing the report")
-            report = write_run_report(folder)
+            report = write_run_report(folder, other)
         except KeyboardInterrupt:
             raise UserError(f"stopped at {display.clock()}; nothing was finished", 130) from None
     if not quiet:
         print_summary(screen, Run.load(folder))
+    if twin is not None and other is not None:
+        figures = compare_with_twin(Run.load(folder), other, twin)
+        if not quiet:
+            print_twin(screen, figures)
     print(f"results: {folder}" + (f"\nreport:  {report}" if report else ""))
 
 
@@ -139,11 +154,11 @@ def _live(screen: Console, scenario: str, _: bool) -> Iterator[_Display]:
         )
 
 
-def write_run_report(folder: Path) -> Path | None:
-    """The run's report.html."""
+def write_run_report(folder: Path, twin: Run | None = None) -> Path | None:
+    """The run's report.html, with its twin beside it."""
     from scenarios.report import write_report
 
-    return write_report(Run.load(folder))
+    return write_report(Run.load(folder), twin)
 
 
 def _showing(progress: Progress, task: Any) -> Callable[[int, int, int], None]:

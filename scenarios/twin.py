@@ -9,23 +9,26 @@ Source: liquidation-and-losses.md section 6; design, section 4.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scenarios.config import Scenario, load_scenario
+from scenarios.account_modes import SIMULATED_MODES
+from scenarios.config import load_scenario
 from scenarios.errors import UserError, show
+from scenarios.margin_input import rules_named
 from scenarios.report import write_report
 from scenarios.run import run_scenario
 from scenarios.run_directory import MANIFEST, Run
+from scenarios.twin_figures import compare_with_twin
 
 TWIN_FOLDER = "twin"
 NO_LIQUIDATION = "no-liquidation"
 MODES = ("portfolio", "multi_currency")
 
 
-def twin_overrides(twin: str, scenario: Scenario) -> list[str]:
-    """The settings that make the twin.
+def twin_overrides(twin: str, tables: Mapping[str, Any]) -> list[str]:
+    """The settings that make the twin of a scenario with these tables.
 
     twin: `no-liquidation` (nothing is forced), `rules=NAME_OR_FILE`, `mode=multi_currency` (every
     agent's accounts in that margin mode), or any field, e.g. `venue.insurance_fund_usd=0`.
@@ -42,7 +45,14 @@ def twin_overrides(twin: str, scenario: Scenario) -> list[str]:
     if key == "mode":
         if value not in MODES:
             raise UserError(f"--twin: mode: {show(value)} is not one of {', '.join(MODES)}")
-        return [f"agents.{n}.account_mode={value}" for n in range(len(scenario.agents))]
+        if value not in SIMULATED_MODES:
+            raise UserError(
+                f"--twin: accounts in mode {value} are not simulated, only"
+                f" {', '.join(SIMULATED_MODES)}; selloff margin FILE --compare {value} and"
+                f" selloff stress BOOK --mode {value} compare accounts"
+            )
+        agents = [f"agents.{n}.account_mode={value}" for n in range(len(tables["agents"]))]
+        return agents + ([f"book.mode={value}"] if "book" in tables else [])
     return [twin]
 
 
@@ -57,24 +67,45 @@ def run_with_twin(
 ) -> dict[str, Any]:
     """Run a scenario and its twin, and write a report that sets them side by side.
 
-    The twin's results are in the folder `twin` of the run's. Returns the run's summary with the
-    metrics that need a twin; raises UserError for anything wrong in either.
+    The twin's results are in the folder `twin` of the run's, with `comparison.json`. Returns the
+    run's summary with the metrics that need a twin; raises UserError for anything wrong in either.
     """
     settings = (
         [f"{key}={value}" for key, value in overrides.items()]
         if isinstance(overrides, Mapping)
         else list(overrides)
     )
-    loaded, _, _ = load_scenario(scenario, settings)
-    changed = [*settings, *twin_overrides(twin, loaded)]
-    load_scenario(scenario, changed)  # what is wrong with the twin is said before the first run
-    seed = loaded.seed if seed is None else seed
+    check_twin(scenario, twin, settings)
     summary = run_scenario(scenario, seed, settings, out, on_progress=on_progress)
     folder = Path(summary["folder"])
+    other = run_twin(scenario, twin, seed, settings, folder, on_progress=on_progress)
+    run = Run.load(folder)
+    compare_with_twin(run, other, twin)
+    write_report(run, other)
+    return {**run.summary, "folder": str(folder)}
+
+
+def check_twin(scenario: str | Path, twin: str, settings: Sequence[str]) -> None:
+    """Say what is wrong with a twin before anything runs. Raises UserError."""
+    _, tables, _ = load_scenario(scenario, settings)
+    changed, _, _ = load_scenario(scenario, [*settings, *twin_overrides(twin, tables)])
+    rules_named(changed.rules)
+
+
+def run_twin(
+    scenario: str | Path,
+    twin: str,
+    seed: int | None,
+    settings: Sequence[str],
+    folder: Path,
+    *,
+    on_progress: Callable[[int, int, int], None] | None = None,
+) -> Run:
+    """Run the twin of a finished run into the folder `twin` of its results. Raises UserError."""
+    _, tables, _ = load_scenario(scenario, settings)
+    changed = [*settings, *twin_overrides(twin, tables)]
     beside = folder / TWIN_FOLDER
     if (beside / MANIFEST).exists():  # an earlier twin of this run, perhaps another kind
         shutil.rmtree(beside)
     run_scenario(scenario, seed, changed, beside, on_progress=on_progress)
-    run = Run.load(folder)
-    write_report(run, Run.load(beside))
-    return {**run.summary, "folder": str(folder)}
+    return Run.load(beside)
