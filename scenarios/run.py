@@ -22,6 +22,7 @@ from scenarios.run_directory import RunDirectory, run_name
 from scenarios.sampling import Window
 from scenarios.simulation import Simulation
 from scenarios.streams import Streams
+from scenarios.validation_errors import with_rest
 
 RUNS = Path("runs")
 
@@ -62,7 +63,8 @@ def run_scenario(
     try:
         rules = load_rules(loaded.rules)
     except RulesError as error:
-        raise UserError(f"rules: {error}") from None
+        first, *others = str(error).splitlines()
+        raise UserError(with_rest(f"rules: {first}", len(others))) from None
     book = load_book(loaded, folder)
     path = scenario_path(loaded, seed, folder)
     place = None
