@@ -38,7 +38,7 @@ from exchange.events import (
 from exchange.matching import MatchingEngine
 from exchange.order import Order, OrderRequest
 from exchange.units import divide_rounded
-from risk.order_tables import ACCEPTED_REDUCING, K_POOL
+from risk.order_tables import ACCEPTED_REDUCING
 
 if TYPE_CHECKING:
     from exchange.instrument import Instrument
@@ -72,7 +72,7 @@ class ClearingHouse:
         self.market = Market(instruments, rules, currencies)
         self.ledger = Ledger(recording=recording)
         self.exposures = Exposures(self.market)
-        self.loans = Loans(self.ledger, self.market.currencies)
+        self.loans = Loans(self.ledger, self.market)
         self.settlement = Settlement(self.ledger, self.exposures, self.loans)
         self.accounts: list[Account] = []
         order_ids, fill_ids = count(1), count(1)
@@ -147,6 +147,7 @@ class ClearingHouse:
         """The venue puts `atoms` into the lending pool of a currency."""
         number = self.market.currency_number[currency]
         self.ledger.deposit(now_ns, self.loans.pools[number], atoms)
+        self.loans.tell(number)
 
     def book_cash(self, now_ns: int, balance: Balance) -> None:
         """Square a balance after postings and tell the exposure tables."""
@@ -372,7 +373,6 @@ class ClearingHouse:
         market.publish(
             now_ns, usd_index_e8, index_e8, marks, implied_vol=implied_vol, forward=forward
         )
-        self.refresh_pools()
         return Marks(now_ns, dict(index_e8), dict(usd_index_e8), market.mark_ticks.tolist())
 
     def flush(self) -> None:
@@ -380,10 +380,3 @@ class ClearingHouse:
         batch = self.ledger.flush()
         if batch is not None:
             self.emit(batch)
-
-    def refresh_pools(self) -> None:
-        """Tell the order check what each lending pool has left. O(currencies)."""
-        market = self.market
-        for number in range(len(market.currencies)):
-            left = self.loans.available(number) * market.scales[number]
-            market.currency_terms[number, K_POOL] = left

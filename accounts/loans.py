@@ -15,10 +15,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accounts.events import PostingKind
+from risk.order_tables import K_POOL
 
 if TYPE_CHECKING:
     from accounts.account import Balance
     from accounts.ledger import Ledger
+    from accounts.market import Market
 
 BORROW, REPAY = int(PostingKind.BORROW), int(PostingKind.REPAY)
 DEFICIT = int(PostingKind.DEFICIT)
@@ -28,16 +30,24 @@ POOL = "pool"
 class Loans:
     """The lending pool of every currency."""
 
-    __slots__ = ("ledger", "lent_atoms", "pools")
+    __slots__ = ("ledger", "lent_atoms", "market", "pools")
 
-    def __init__(self, ledger: Ledger, currencies: list[str]) -> None:
+    def __init__(self, ledger: Ledger, market: Market) -> None:
         self.ledger = ledger
-        self.pools = [ledger.open(POOL, currency) for currency in currencies]
-        self.lent_atoms = [0] * len(currencies)
+        self.market = market
+        self.pools = [ledger.open(POOL, currency) for currency in market.currencies]
+        self.lent_atoms = [0] * len(self.pools)
+        for currency in range(len(self.pools)):
+            self.tell(currency)
 
     def available(self, currency: int) -> int:
         """Atoms left to lend, >= 0. O(1)."""
         return max(0, self.ledger.balances[self.pools[currency]])
+
+    def tell(self, currency: int) -> None:
+        """Let the order check know what the pool has left. O(1)."""
+        market = self.market
+        market.currency_terms[currency, K_POOL] = self.available(currency) * market.scales[currency]
 
     def square(self, time_ns: int, balance: Balance) -> int:
         """Borrow what is missing or repay with what is there; the net balance in atoms. O(1).
@@ -53,11 +63,13 @@ class Loans:
             self.ledger.post(time_ns, BORROW, self.pools[balance.number], balance.cash, -cash, 0)
             balance.liability_atoms = owed - cash
             self.lent_atoms[balance.number] -= cash
+            self.tell(balance.number)
             return -balance.liability_atoms
         if owed and cash:
             repaid = min(cash, owed)
             self.ledger.post(time_ns, REPAY, balance.cash, self.pools[balance.number], repaid, 0)
             balance.liability_atoms = owed - repaid
             self.lent_atoms[balance.number] -= repaid
+            self.tell(balance.number)
             return cash - owed
         return cash - owed

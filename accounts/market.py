@@ -117,7 +117,6 @@ class Market:
         for row, name in enumerate(self.currencies):
             self.currency_terms[row, t.K_SCALE] = self.scales[row]
             self.currency_terms[row, t.K_BORROW_LIMIT] = self.rules.borrow_limit(name)
-            self.currency_terms[row, t.K_POOL] = np.inf
         for row, i in enumerate(instruments):
             spot = i.kind == InstrumentKind.SPOT
             per_lot = Fraction(i.lot) * atoms_per_unit(i.base) if spot else 0

@@ -59,7 +59,6 @@ class Venue:
         """Put money into the lending pools."""
         for currency, amount in amounts.items():
             self.house.fund_pool(self.now_ns, currency, to_atoms(amount, currency))
-        self.house.refresh_pools()
 
     def send(
         self,
