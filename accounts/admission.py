@@ -55,6 +55,8 @@ def rule_refusal(
         return RejectReason.INSTRUMENT_SUSPENDED
     price = request.price_ticks
     if price is not None and request.order_type not in SWEEPING:
+        if price * request.size_lots > listing.most_tick_lots:
+            return RejectReason.PRICE_LIMIT
         if request.side > 0:
             if price > listing.high_ticks:
                 return RejectReason.PRICE_LIMIT_BUY

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from exchange.matching import MatchingEngine
 
+MOST_ATOMS = 2**60  # of one order: eight of them still fit an int64
 OPTION_FEE_CAP = Fraction(125, 1000)  # of the premium; portfolio-margin.md 11.7
 
 
@@ -31,7 +32,8 @@ class Listing:
     """An instrument's place in the clearing house.
 
     number: its row in the market's tables. settle, base: currency numbers. high_ticks, low_ticks:
-    highest buy and lowest sell price allowed now. fee_ledger: ledger account that takes its fees.
+    highest buy and lowest sell price allowed now. most_tick_lots: price x size beyond which an order's
+    value would not fit the tables. fee_ledger: ledger account that takes its fees.
     """
 
     instrument: Instrument
@@ -44,6 +46,7 @@ class Listing:
     is_option: bool
     is_inverse: bool
     limit_lots: int
+    most_tick_lots: int
     base_atoms_per_lot: int
     maker_rate: tuple[int, int]
     taker_rate: tuple[int, int]
@@ -92,6 +95,11 @@ def make_listing(
         is_option=instrument.kind == InstrumentKind.OPTION,
         is_inverse=instrument.inverse,
         limit_lots=instrument.position_limit_lots,
+        most_tick_lots=(
+            MOST_ATOMS
+            if instrument.inverse
+            else MOST_ATOMS * instrument.value_denominator // instrument.value_numerator
+        ),
         base_atoms_per_lot=int(base_atoms),
         maker_rate=_fraction(instrument.maker_fee_rate),
         taker_rate=_fraction(instrument.taker_fee_rate),

@@ -10,6 +10,7 @@ from exchange.events import OrderRejected
 from exchange.instrument import parse_instrument
 from exchange.order import OrderRequest, OrderType, Side, StpMode
 from exchange.units import to_atoms
+from risk import order_tables as t
 from risk.rules import load_rules
 
 NOW_NS = 1_740_000_000 * 10**9  # 2025-02-19 21:20 UTC
@@ -138,6 +139,13 @@ def check_house(house: ClearingHouse) -> None:
         for order in account.orders.values():
             listing = house.listings[order.instrument.instrument_id]
             assert listing.engine.book.get(order.order_id) is order
+            row = house.exposures.orders[order.slot].tolist()
+            assert row[t.O_POSITION] == account.positions[listing.number].row
+            assert row[t.O_SIDE : t.O_LOTS + 1] == [
+                order.side,
+                order.price_ticks,
+                order.remaining_lots,
+            ]
         _check_balances(house, account)
         _check_tables(house, account)
 
