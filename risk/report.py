@@ -259,10 +259,11 @@ def _unit_dict(unit: RiskUnitReport) -> dict[str, object]:
     okx["mr1Scenarios"] = {state: dict(cells) for state, cells in unit.mr1_scenarios.items()}
     okx["mr1FinalResult"] = {
         "pnl": unit.mr1_final.pnl,
-        "spotShock": unit.mr1_final.spot_shock,
+        "spotShock": float(unit.mr1_final.spot_shock),
         "volShock": unit.mr1_final.vol_shock,
     }
-    okx["mr6FinalResult"] = {"pnl": unit.mr6_final.pnl, "spotShock": unit.mr6_final.spot_shock}
+    extreme = unit.mr6_final
+    okx["mr6FinalResult"] = {"pnl": extreme.pnl, "spotShock": float(extreme.spot_shock)}
     okx.update((name, getattr(unit, name)) for name in ("delta", "gamma", "theta", "vega"))
     okx["portfolios"] = [_line_dict(line) for line in unit.portfolios]
     return okx
