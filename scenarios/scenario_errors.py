@@ -46,7 +46,9 @@ def as_scenario_error(
     """The first problem as a line; the number of the others is added. agents: for each agent the
     number of its entry in the file, where entries stand for several."""
     details = error.errors(include_url=False)
-    return UserError(with_rest(_line(details[0], model, agents), len(details) - 1))
+    # an entry that stands for several repeats its mistakes
+    lines = list(dict.fromkeys(_line(detail, model, agents) for detail in details))
+    return UserError(with_rest(lines[0], len(lines) - 1))
 
 
 def _line(detail: ErrorDetails, model: type[BaseModel], agents: Sequence[int]) -> str:
