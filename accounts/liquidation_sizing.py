@@ -197,7 +197,7 @@ def sized_step(
         fraction = min(fraction, available / wished.most)
     legs = _legs(wishes, limits, fraction)
     after = probe(view.house, view.case.account, legs)
-    needed = _needed(view, after)
+    needed = share_needed(view.before, after, view.rules.stop_ratio)
     if needed < 1.0:
         smaller = _legs(wishes, limits, fraction * needed, up=True)
         if smaller != legs:
@@ -238,14 +238,27 @@ def _legs(
     return tuple(legs)
 
 
-def _needed(view: View, after: Standing) -> float:
-    """Share of a tried step that reaches the stop ratio by the linear estimate, at most 1."""
-    stop = view.rules.stop_ratio
-    slack_before = view.before.adjusted - stop * view.before.requirement
-    slack_after = after.adjusted - stop * after.requirement
+def share_needed(before: Standing, after: Standing, stop_ratio: float, grain: float = 0.0) -> float:
+    """Share of a tried step that reaches `stop_ratio` by the linear estimate, at most 1.
+
+    grain: the share is a multiple of it (0: any share). Venues that liquidate in fifths have 0.2.
+    """
+    slack_before = before.adjusted - stop_ratio * before.requirement
+    slack_after = after.adjusted - stop_ratio * after.requirement
     if slack_after <= 0.0 or slack_after <= slack_before:
         return 1.0
-    return min(1.0, -slack_before / (slack_after - slack_before))
+    share = min(1.0, -slack_before / (slack_after - slack_before))
+    return min(1.0, math.ceil(share / grain - 1e-9) * grain) if grain > 0.0 else share
+
+
+def partly(before: Standing, after: Standing, share: float) -> Standing:
+    """The account after a share of a step, by the same linear estimate."""
+    return Standing(
+        *(
+            (1.0 - share) * getattr(before, name) + share * getattr(after, name)
+            for name in ("adjusted", "requirement", "equity", "maintenance", "initial")
+        )
+    )
 
 
 def best_first(steps: list[Step]) -> list[Step]:

@@ -11,7 +11,7 @@ from accounts.events import AccountState, RiskAction, StateChange
 from accounts.insurance import InsuranceFunds
 from accounts.liquidation_steps import Standing, standing
 from accounts.risk_control import RiskControl
-from exchange.instrument import parse_instrument
+from exchange.instrument import Instrument, parse_instrument
 from exchange.order import OrderRequest, OrderType, Side
 from exchange.units import atoms_per_unit
 from risk.rules import RuleSet, load_rules
@@ -37,14 +37,16 @@ class SmallExchange:
 
     def __init__(
         self,
-        *instrument_ids: str,
+        *instrument_ids: str | Instrument,
         usd: Mapping[str, float],
         rules: RuleSet | None = None,
         forced_flow: bool = True,
         vol: float = 0.6,
     ) -> None:
         self.events: list[Any] = []
-        instruments = [parse_instrument(name) for name in instrument_ids]
+        instruments = [
+            parse_instrument(name) if isinstance(name, str) else name for name in instrument_ids
+        ]
         self.house = ClearingHouse(instruments, rules or rules_with(), self.events.append)
         self.funds = InsuranceFunds(self.house)
         self.risk = RiskControl(self.house, self.funds, forced_flow=forced_flow)
