@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from accounts.account import Account
 from agents.setup import AccountPlan, InitialPosition
 from exchange.instrument import STABLECOINS
+from exchange.units import atoms_per_unit
 from risk import order_tables as t
 from scenarios.account_modes import SIMULATED_MODES
 from scenarios.book_checks import MODES
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from scenarios.config import Scenario
 
 BOOKS = "scenarios.library.books"
+LARGEST_ATOMS = 2**61
 
 
 def load_book(scenario: Scenario, folder: Path) -> Book | None:
@@ -136,12 +138,34 @@ def open_book(now_ns: int, house: ClearingHouse, book: Book, scenario: Scenario)
         if name in taken or name == table.counterparty:
             raise UserError(f"{book.path}: the account {show(name)} is one of the scenario's own")
     plans = _plans(book, table.mode)
+    _check_size(book, plans)
     counterparty = open_counterparty(now_ns, house, plans, table.counterparty)
     accounts = tuple(
         open_account(now_ns, house, name, plan, counterparty)
         for name, plan in zip(book.accounts, plans, strict=True)
     )
     return OpenedBook(book, accounts, counterparty, margin_figures(house, counterparty))
+
+
+def _check_size(book: Book, plans: list[AccountPlan]) -> None:
+    """Whether one counterparty can hold the other side: amounts are 64-bit integers of atoms."""
+    owed: dict[str, float] = {}
+    by_name = {instrument.instrument_id: instrument for instrument in book.instruments}
+    for plan in plans:
+        for currency, amount in plan.balances.items():
+            owed[currency] = owed.get(currency, 0.0) + abs(amount)
+        for held in plan.positions:
+            instrument = by_name[held.instrument_id]
+            size = abs(held.lots) * float(instrument.units_per_lot)
+            value = size / held.entry_price if instrument.inverse else size * held.entry_price
+            owed[instrument.settle] = owed.get(instrument.settle, 0.0) + value
+    for currency, amount in owed.items():
+        largest = LARGEST_ATOMS / atoms_per_unit(currency)
+        if amount > largest:
+            raise UserError(
+                f"{book.path}: balances and positions in {currency} are worth {amount:.3g}"
+                f" {currency}, more than the {largest:.3g} that a simulation can hold"
+            )
 
 
 def _plans(book: Book, mode: Any) -> list[AccountPlan]:

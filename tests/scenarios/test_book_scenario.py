@@ -97,6 +97,11 @@ def test_the_book_is_margined_as_stress_says(tmp_path: Path) -> None:
         (ROWS.replace("SWAP", "250328"), {}, "holds BTC-USDT-250328, which market.instruments"),
         (ROWS.replace("BTC,2", "SOL,2"), {}, "has balances in SOL, of which market.instruments"),
         (ROWS.replace("owes", "noise_trader/0"), {}, "the account 'noise_trader/0' is one of the"),
+        (
+            ROWS.replace(",2000,", ",1e11,"),
+            {},
+            "in USDT are worth 1e+11 USDT, more than the 2.31e+",
+        ),
         (ROWS, {"counterparty": "long"}, "the account 'long' is one of the scenario's own"),
         (ROWS, {"counterparty": "market_maker/0"}, "'market_maker/0' is an account already"),
         (
