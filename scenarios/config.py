@@ -13,6 +13,7 @@ import dataclasses
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
@@ -222,7 +223,19 @@ def load_scenario(
         if key == "market.path" and isinstance(value, str) and Path(value).is_file():
             # what the command line names is found from where the command runs
             tables["market"]["path"] = str(Path(value).resolve())
+    tables = _plain(tables)
     return parse_scenario(tables), tables, folder
+
+
+def _plain(value: Any) -> Any:
+    """Times as ISO text, so that a manifest's configuration can be run again."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value
 
 
 def parse_scenario(tables: Mapping[str, Any]) -> Scenario:
