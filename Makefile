@@ -31,10 +31,12 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Every script in benchmarks/ prints one JSON object; files without a main are parts of others.
 bench: install
 	@for script in benchmarks/*.py; do \
-		case $$script in benchmarks/order_stream.py) continue;; esac; \
-		echo "== $$script"; $(BIN)/python $$script || exit 1; done
+		grep -q '__main__' $$script || continue; \
+		case $$script in */growth.py) options="--out build/growth";; *) options="";; esac; \
+		echo "== $$script $$options"; PYTHONPATH=. $(BIN)/python $$script $$options || exit 1; done
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
