@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from accounts.events import AccountState
+from exchange.order import StpMode
 from exchange.units import atoms_per_unit
 
 if TYPE_CHECKING:
@@ -91,6 +92,9 @@ class Account:
     positions: dict[int, Position] = field(default_factory=dict)  # by instrument number
     orders: dict[int, Order] = field(default_factory=dict)  # open orders by id, oldest first
     spot_caps: dict[str, float] = field(default_factory=dict)  # coins; 0 excludes the coin
+    stp_mode: StpMode = StpMode.CANCEL_MAKER  # of orders that name none
+    client_orders: dict[str, int] = field(default_factory=dict)  # client order id -> order id
+    reduce_only: set[int] = field(default_factory=set)  # ids of open reduce-only orders, or more
     last_warning_ns: int = -(10**18)
     blocked: bool = False  # while liquidating: cancels and deposits only
     is_fund: bool = False  # an insurance pool's own account: outside risk control

@@ -44,8 +44,6 @@ def rule_refusal(
         return RejectReason.INSTRUMENT_SUSPENDED
     if account.blocked:
         return RejectReason.ACCOUNT_BLOCKED
-    if request.reduce_only:
-        return RejectReason.ACCOUNT_MODE
     reason = check_request(listing.instrument, request)
     if reason is not None:
         return reason

@@ -27,6 +27,7 @@ from accounts.listing import Listing, make_listing
 from accounts.loans import Loans
 from accounts.market import E8, Market
 from accounts.marking import Marker
+from accounts.order_conditions import OrderConditions
 from accounts.settlement import Settlement
 from exchange.events import (
     CancelReason,
@@ -36,7 +37,7 @@ from exchange.events import (
     RejectReason,
 )
 from exchange.matching import MatchingEngine
-from exchange.order import Order, OrderRequest
+from exchange.order import Order, OrderRequest, OrderType
 from exchange.units import divide_rounded
 from risk.order_tables import ACCEPTED_REDUCING
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from risk.rules import RuleSet
 
 Emit = Callable[[Any], None]
+_FIRST_MMP = int(OrderType.MMP)
 
 
 def _drop(event: Any) -> None:
@@ -81,7 +83,13 @@ class ClearingHouse:
             self.listings[instrument.instrument_id] = make_listing(
                 instrument,
                 number,
-                MatchingEngine(instrument, order_ids=order_ids, fill_ids=fill_ids),
+                MatchingEngine(
+                    instrument,
+                    order_ids=order_ids,
+                    fill_ids=fill_ids,
+                    price_gap_bps=round(rules.orders.price_gap * 10_000),
+                    most_matches=rules.orders.most_matches,
+                ),
                 self.market.currency_number[instrument.settle],
                 self.market.currency_number[instrument.base],
                 self.ledger.open("fees", instrument.settle),
@@ -89,6 +97,7 @@ class ClearingHouse:
         self.by_number = list(self.listings.values())
         self._markers = [Marker(listing, rules.marks, listed_ns) for listing in self.by_number]
         self._stale_ns = round(rules.liquidation.stale_mark_s * 1e9)
+        self.conditions = OrderConditions(self)
 
     # --- accounts ----------------------------------------------------------------------------
 
@@ -155,11 +164,18 @@ class ClearingHouse:
 
     # --- the way of an order -----------------------------------------------------------------
 
-    def submit(self, now_ns: int, account_number: int, request: OrderRequest) -> list[Any]:
+    def submit(
+        self,
+        now_ns: int,
+        account_number: int,
+        request: OrderRequest,
+        check_ticks: int | None = None,
+    ) -> list[Any]:
         """Take one order: check it, match it, settle it. Returns its events, already emitted.
 
-        A refusal is one OrderRejected; nothing else has changed then. O(columns + units of the
-        account) for the check, O(log levels) to rest, O(columns) per fill.
+        A refusal is one OrderRejected; nothing else has changed then. check_ticks: the price that
+        the margin check takes instead of the limit (market orders by quote amount). O(columns +
+        units of the account) for the check, O(log levels) to rest, O(columns) per fill.
         """
         account = self.accounts[account_number]
         listing = self.listings.get(request.instrument_id)
@@ -170,6 +186,9 @@ class ClearingHouse:
         if reason is not None:
             detail = "the mark price is missing or stale" if stale else ""
             return self._reject(now_ns, request, account, reason, detail)
+        unmet = self.conditions.refusal(now_ns, account, listing, request)
+        if unmet is not None:
+            return self._reject(now_ns, request, account, *unmet)
         position = account.positions.get(listing.number) or self.position(account, listing)
         side = 1 if request.side > 0 else -1  # kernels take plain integers
         order_type, price = request.order_type, request.price_ticks
@@ -178,8 +197,9 @@ class ClearingHouse:
         assert price is not None
         exposures = self.exposures
         row = exposures.order_row()
+        checked = price if check_ticks is None else check_ticks
         code = exposures.place(
-            row, position.row, side, price, request.size_lots, order_type in IMMEDIATE
+            row, position.row, side, checked, request.size_lots, order_type in IMMEDIATE
         )
         if code > ACCEPTED_REDUCING:
             exposures.free_order_row(row)
@@ -188,6 +208,10 @@ class ClearingHouse:
         order = listing.engine.new_order(account_number, request, now_ns)
         order.price_ticks = price
         order.slot = row
+        if request.stp_mode is None:
+            order.stp_mode = account.stp_mode
+        if request.client_order_id or request.reduce_only:
+            self.conditions.admitted(account, request, order)
         return self._match(now_ns, listing, account, order)
 
     def submit_forced(
@@ -221,6 +245,10 @@ class ClearingHouse:
         account.orders[order.order_id] = order
         events: list[Any] = listing.engine.submit(order, now_ns)
         self._apply(now_ns, listing, events)
+        if account.reduce_only:
+            self.conditions.moved(account, listing)
+        if self.conditions.pending:
+            self.conditions.settle_up(now_ns, order.order_id)
         return events
 
     def _apply(self, now_ns: int, listing: Listing, events: list[Any]) -> None:
@@ -255,6 +283,13 @@ class ClearingHouse:
                 maker_fee, taker_fee, maker.slot, taker.slot, fill.fill_id,
             )
         listing.last_ticks = price
+        if (
+            making.reduce_only
+            or taking.reduce_only
+            or maker.order_type >= _FIRST_MMP
+            or taker.order_type >= _FIRST_MMP
+        ):
+            self.conditions.filled(now_ns, listing, fill)
         if not maker.remaining_lots:
             making.orders.pop(maker.order_id, None)
         if not taker.remaining_lots:
@@ -324,6 +359,9 @@ class ClearingHouse:
             reason = rule_refusal(listing, account, request, stale=stale)
             if reason is not None:
                 return self._reject(now_ns, request, account, reason, "amend")
+            unmet = self.conditions.amend_refusal(account, listing, order, left)
+            if unmet is not None:
+                return self._reject(now_ns, request, account, *unmet)
             row = account.positions[listing.number].row
             side = int(order.side)
             self.exposures.without_order(order.slot)
@@ -340,6 +378,10 @@ class ClearingHouse:
         if type(events[0]) is OrderRejected:  # the book's own rules: the old order stays
             self.exposures.replace_order(order.slot, old_price, old_left)
         self._apply(now_ns, listing, events)
+        if account.reduce_only:
+            self.conditions.moved(account, listing)
+        if self.conditions.pending:
+            self.conditions.settle_up(now_ns, order.order_id)
         return events
 
     # --- the way of a price ------------------------------------------------------------------

@@ -86,7 +86,15 @@ class RejectReason(Enum):
     CROSS_MODE_ONLY = ("51042", "margin positions are in cross mode in portfolio margin")
     NO_LEVERAGE_IN_PORTFOLIO_MODE = ("59111", "no leverage query in portfolio margin mode")
     REDUCE_ONLY = ("51169", "no position for a reduce-only order to reduce")
-    MMP_FROZEN = ("51009", "market-maker protection is frozen for this instrument family")
+    REDUCE_ONLY_DIRECTION = ("51170", "a reduce-only order has the direction of the position")
+    REDUCE_ONLY_SIZE = ("51112", "the size is above what the position leaves to close")
+    MMP_NOT_OFFERED = ("51036", "protected orders are for options in portfolio margin only")
+    MMP_NOT_SET = ("51035", "market-maker protection is not set for this instrument family")
+    MMP_FROZEN = ("51034", "market-maker protection is frozen for this instrument family")
+    # Other ways to enter an order
+    PRICE_FORMS = ("51176", "give exactly one of the price in coin, in USD and in volatility")
+    PRICE_FORM_TYPE = ("51181", "a price in USD or volatility needs an option and a limit order")
+    BATCH_TOO_LARGE = ("51111", "the batch holds more orders than allowed")
     # Cancel and amend
     ORDER_NOT_FOUND = ("51400", "the order is filled, cancelled or does not exist")
     AMEND_ORDER_NOT_FOUND = ("51503", "the order to amend does not exist")

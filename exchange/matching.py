@@ -41,6 +41,7 @@ _RESTING_TYPES: Final = tuple(
 )
 _POST_ONLY_TYPES: Final = (int(OrderType.POST_ONLY), int(OrderType.MMP_AND_POST_ONLY))
 _MMP_TYPES: Final = (int(OrderType.MMP), int(OrderType.MMP_AND_POST_ONLY))
+_CANCEL_MAKER: Final = StpMode.CANCEL_MAKER
 _CANCEL_TAKER: Final = int(StpMode.CANCEL_TAKER)
 _CANCEL_BOTH: Final = int(StpMode.CANCEL_BOTH)
 _NO_LIMIT: Final = 1 << 62
@@ -78,14 +79,18 @@ def check_request(instrument: Instrument, request: OrderRequest) -> RejectReason
 
 
 def sweep(
-    book: OrderBook, taker: Order, limit_ticks: int, matches: list[tuple[Order, int]]
+    book: OrderBook,
+    taker: Order,
+    limit_ticks: int,
+    matches: list[tuple[Order, int]],
+    most_matches: int = _NO_LIMIT,
 ) -> bool:
     """Trade the taker against the other side, up to limit_ticks (0: no limit).
 
     Appends (maker, lots) to matches in order of execution; lots 0 is a maker that self-trade
-    prevention removed. Lowers remaining_lots on both sides; the taker does not rest here.
-    Returns True when self-trade prevention ends the taker. O(1) for each order touched, O(log p)
-    for each level emptied. Source: spec 9.2.
+    prevention removed; stops at `most_matches` of them. Lowers remaining_lots on both sides; the
+    taker does not rest here. Returns True when self-trade prevention ends the taker. O(1) for each
+    order touched, O(log p) for each level emptied. Source: spec 9.2.
     """
     buying = taker.side > 0
     side = book.asks if buying else book.bids
@@ -94,8 +99,10 @@ def sweep(
     owner = taker.owner
     orders = book.orders
     level = side.best
-    while level is not None and (
-        level.price_ticks <= limit if buying else level.price_ticks >= limit
+    while (
+        level is not None
+        and (level.price_ticks <= limit if buying else level.price_ticks >= limit)
+        and len(matches) < most_matches
     ):
         maker = level.head
         assert maker is not None
@@ -144,17 +151,26 @@ def crosses(book: OrderBook, side: int, price_ticks: int) -> bool:
     return best is not None and best.price_ticks >= price_ticks
 
 
-def fok_obstacle(book: OrderBook, order: Order) -> CancelReason | None:
+def fok_obstacle(
+    book: OrderBook, order: Order, limit_ticks: int, most_matches: int = _NO_LIMIT
+) -> CancelReason | None:
     """Return why a fill-or-kill order cannot fill now; None if it can, in full.
+
+    limit_ticks: the order's price, or the nearer one where the price gap ends it.
 
     The owner's own orders give no volume: cancel-maker passes over them, cancel-taker stops at
     the first. O(orders that the fill would touch). Source: spec 9.2.
     """
-    wanted = order.remaining_lots
+    wanted, matches = order.remaining_lots, 0
     for level in book.asks if order.side > 0 else book.bids:
-        if (level.price_ticks - order.price_ticks) * order.side > 0:
+        if (level.price_ticks - limit_ticks) * order.side > 0:
+            if (level.price_ticks - order.price_ticks) * order.side <= 0:
+                return CancelReason.PRICE_GAP
             break
         for maker in level:
+            if matches == most_matches:
+                return CancelReason.TOO_MANY_MATCHES
+            matches += 1
             if maker.owner == order.owner:
                 if order.stp_mode:
                     return CancelReason.SELF_TRADE
@@ -169,10 +185,20 @@ class MatchingEngine:
     """The market of one instrument: its book, and what orders do to it.
 
     order_ids, fill_ids: sources of new ids, from 1 by default; engines of one venue share them,
-    so that ids are unique and in order of time over all instruments.
+    so that ids are unique and in order of time over all instruments. price_gap_bps: how much worse
+    than the best price a taker may trade before the rest of it is cancelled (0: no such limit;
+    never for options, whose tick may be a large part of the price); most_matches: makers that one
+    taker may meet (0: no limit). Neither binds liquidation orders. Source: spec 9.5 (27, 33).
     """
 
-    __slots__ = ("book", "fill_ids", "instrument", "order_ids")
+    __slots__ = (
+        "book",
+        "fill_ids",
+        "instrument",
+        "most_matches",
+        "order_ids",
+        "price_gap_bps",
+    )
 
     def __init__(
         self,
@@ -180,8 +206,12 @@ class MatchingEngine:
         *,
         order_ids: Iterator[int] | None = None,
         fill_ids: Iterator[int] | None = None,
+        price_gap_bps: int = 0,
+        most_matches: int = 0,
     ) -> None:
         self.instrument = instrument
+        self.price_gap_bps = 0 if instrument.kind == InstrumentKind.OPTION else price_gap_bps
+        self.most_matches = most_matches or _NO_LIMIT
         self.book = OrderBook(instrument)
         self.order_ids = count(1) if order_ids is None else order_ids
         self.fill_ids = count(1) if fill_ids is None else fill_ids
@@ -217,7 +247,7 @@ class MatchingEngine:
             size_lots,
             size_lots,
             now_ns,
-            request.stp_mode,
+            request.stp_mode or _CANCEL_MAKER,
             request.client_order_id,
             is_liquidation,
             cause_id,
@@ -241,7 +271,7 @@ class MatchingEngine:
         if order_type in _POST_ONLY_TYPES:
             return [OrderCancelled(now_ns, order, order.remaining_lots, CancelReason.POST_ONLY)]
         if order_type == _FOK:
-            obstacle = fok_obstacle(book, order)
+            obstacle = fok_obstacle(book, order, self._within_gap(order), self.most_matches)
             if obstacle is not None:
                 return [OrderCancelled(now_ns, order, order.remaining_lots, obstacle)]
         return self._trade(order, now_ns, None)
@@ -250,10 +280,15 @@ class MatchingEngine:
         """Sweep with an order that crosses; return its events, after `amended` if it is one."""
         before = order.remaining_lots
         matches: list[tuple[Order, int]] = []
-        stopped = sweep(self.book, order, order.price_ticks, matches)
+        if order.is_liquidation:
+            stopped = sweep(self.book, order, order.price_ticks, matches)
+        else:
+            stopped = sweep(self.book, order, self._within_gap(order), matches, self.most_matches)
         remaining = order.remaining_lots
         order_type = order.order_type
-        rests = remaining and not stopped and order_type in _RESTING_TYPES
+        # What still crosses was ended by the price gap or by the number of matches.
+        cut = remaining and not stopped and crosses(self.book, order.side, order.price_ticks)
+        rests = remaining and not stopped and not cut and order_type in _RESTING_TYPES
         events: list[Event] = []
         if amended is not None:
             events.append(amended)
@@ -272,9 +307,24 @@ class MatchingEngine:
             self.book.add(order)
         elif remaining:
             # A fill-or-kill order never gets here: it fills in full or was refused before.
-            reason = CancelReason.SELF_TRADE if stopped else CancelReason.IOC
+            if cut:
+                many = len(matches) >= self.most_matches
+                reason = CancelReason.TOO_MANY_MATCHES if many else CancelReason.PRICE_GAP
+            else:
+                reason = CancelReason.SELF_TRADE if stopped else CancelReason.IOC
             events.append(OrderCancelled(now_ns, order, remaining, reason))
         return events
+
+    def _within_gap(self, order: Order) -> int:
+        """Return the order's limit, or the price where the gap from the best ends it. O(1)."""
+        gap, limit = self.price_gap_bps, order.price_ticks
+        best = (self.book.asks if order.side > 0 else self.book.bids).best
+        if not gap or best is None:
+            return limit
+        if order.side > 0:
+            bound = best.price_ticks * (10_000 + gap) // 10_000
+            return min(bound, limit) if limit else bound
+        return max(limit, -(-best.price_ticks * (10_000 - gap) // 10_000))
 
     def cancel(
         self, order_id: int, now_ns: int, reason: CancelReason = CancelReason.USER

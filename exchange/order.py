@@ -48,7 +48,8 @@ class StpMode(IntEnum):
 class OrderRequest:
     """What a trader asks for.
 
-    size_lots: lots, positive. price_ticks: None for MARKET and OPTIMAL_LIMIT_IOC.
+    size_lots: lots, positive. price_ticks: None for MARKET and OPTIMAL_LIMIT_IOC. stp_mode: None
+    for the mode that the account has set (without an account: CANCEL_MAKER).
     """
 
     instrument_id: str
@@ -57,7 +58,7 @@ class OrderRequest:
     size_lots: int
     price_ticks: int | None = None
     client_order_id: str = ""
-    stp_mode: StpMode = StpMode.CANCEL_MAKER
+    stp_mode: StpMode | None = None
     reduce_only: bool = False
 
 

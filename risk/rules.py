@@ -42,6 +42,7 @@ from risk.rules_venue import (
     InsuranceRules,
     LiquidationRules,
     MarkRules,
+    OrderEntryRules,
 )
 
 RULE_SETS = ("okx-2025", "okx-2024", "okx-2021")
@@ -241,6 +242,7 @@ class RuleSet(RulesModel):
     deleveraging: DeleveragingRules
     funding: FundingRules
     marks: MarkRules
+    orders: OrderEntryRules
     currencies: Mapping[str, CurrencyRules]
 
     def group_of(self, coin: str) -> int:

@@ -120,3 +120,20 @@ class MarkRules(RulesModel):
     future_basis_window_s: Positive
     delivery_average_s: Positive
     option_settlement_average_s: Positive
+
+
+class OrderEntryRules(RulesModel):
+    """Limits of order entry. `_s` are seconds; batch: orders; quote_reserve, price_gap: shares.
+
+    price_gap: how much worse than the best price a taker may trade; most_matches: makers that one
+    taker may meet; 0 switches either off.  Source: 9.1, 9.5, 12.6.
+    """
+
+    open_orders: Annotated[int, Field(ge=1)]
+    open_orders_per_instrument: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=1)]
+    quote_reserve: Rate
+    cancel_after_min_s: Positive
+    cancel_after_max_s: Positive
+    price_gap: Rate
+    most_matches: Annotated[int, Field(ge=0)]
