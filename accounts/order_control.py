@@ -14,6 +14,8 @@ from exchange.events import CancelReason
 from risk import order_tables as t
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from accounts.account import Account
     from accounts.clearing import ClearingHouse
     from exchange.order import Order
@@ -51,17 +53,27 @@ class OrderControl:
     # --- borrowing limits ----------------------------------------------------------------------
 
     def over_borrow_limit(self) -> list[int]:
-        """Accounts with open orders whose fills would borrow beyond a limit, ascending. O(rows)."""
+        """Accounts with open orders whose fills would borrow beyond a limit, ascending. O(rows).
+
+        Figures of an earlier mark are brought up to date where half of a limit is reached: between
+        two looks at an account prices move by a few percent at most.
+        """
+        exposures = self.house.exposures
+        near = exposures.accounts[self._beyond(0.5), t.A_ORDERS] > 0
+        chosen: list[int] = self._beyond(0.5)[near].tolist()
+        for number in chosen:
+            exposures.figures(number)
+        over = set(self._beyond(1.0).tolist()) if chosen else set()
+        return [number for number in chosen if number in over]
+
+    def _beyond(self, share: float) -> NDArray[np.int64]:
+        """Accounts whose potential borrowing is above a share of the limit in some currency."""
         exposures, market = self.house.exposures, self.house.market
         count = exposures.used["currencies"]
         table = exposures.currencies[:count]
         limits = market.currency_terms[table[:, t.C_CURRENCY], t.K_BORROW_LIMIT]
-        over = exposures.currency_sums[:count, t.V_LIABILITY] > limits
-        if not over.any():
-            return []
-        accounts = np.unique(table[over, t.C_ACCOUNT])
-        chosen: list[int] = accounts[exposures.accounts[accounts, t.A_ORDERS] > 0].tolist()
-        return chosen
+        over = exposures.currency_sums[:count, t.V_LIABILITY] > share * limits
+        return np.unique(table[over, t.C_ACCOUNT])
 
     def cancel_borrowing(self, now_ns: int, account: Account) -> None:
         """Cancel orders that would borrow beyond a limit, the largest first, until none would.

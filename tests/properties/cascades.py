@@ -66,9 +66,11 @@ class Cascade:
         )
         self.gap = random.choice([0.05, 0.2, 0.5, 0.9])
         fee = random.choice([None, None, None, "0.05"])  # larger than many a margin
-        overrides = {"taker_fee_rate": fee} if fee else {}
         names = [name for name in NAMES if random.random() < 0.7] or list(NAMES[2:3])
-        instruments = [parse_instrument(name, **overrides) for name in names]  # type: ignore[arg-type]
+        instruments = [
+            parse_instrument(name, taker_fee_rate=fee) if fee else parse_instrument(name)
+            for name in names
+        ]
         self.exchange = SmallExchange(
             *instruments, usd=PRICES, rules=rules, vol=random.choice([0.3, 0.8])
         )
