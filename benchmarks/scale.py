@@ -126,7 +126,8 @@ def crash(accounts: int) -> dict[str, Any]:
     quote(house, maker, START)
     risk.check(START)  # compiles, and fills every table for the first time
     noise = np.random.default_rng(2).normal(0.0, 5e-4, TICKS)
-    quiet, busy = [], []
+    quiet: list[float] = []
+    busy: list[float] = []
     for tick in range(1, TICKS + 1):
         now = START + tick * SECOND
         before = counter.forced

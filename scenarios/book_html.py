@@ -162,8 +162,8 @@ def _breaks(result: BookResult) -> str:
     parts = []
     for title, found in (
         ("Broken already", result.already),
-        ("Falling prices break first", result.down),
-        ("Rising prices break first", result.up),
+        ("First to break in a fall", result.down),
+        ("First to break in a rise", result.up),
     ):
         rows = "".join(
             f"<tr><td>{escape(one.account)}</td><td>{signed_percent(one.move)}</td>"

@@ -10,8 +10,10 @@ holds, so that positions sum to zero. It has the money that its positions may co
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ from scenarios.account_modes import SIMULATED_MODES
 from scenarios.book_checks import MODES
 from scenarios.book_file import Book, read_book
 from scenarios.errors import UserError, show
+from scenarios.formats import ratio, usd
 from scenarios.opening import open_account, open_counterparty
 
 if TYPE_CHECKING:
@@ -111,6 +114,23 @@ class OpenedBook:
                 "positions": sizes,
             },
         }
+
+
+def counterparty_words(figures: Mapping[str, Any]) -> str:
+    """One line about the counterparty, from `summary.json`'s `book`."""
+    other = figures["counterparty"]
+    moments = []
+    for name in ("start", "end"):
+        margin = other[name]
+        size = margin["margin_ratio"]
+        moments.append(
+            f"{usd(margin['equity_usd'])} USD and {ratio(inf if size is None else size)} at the"
+            f" {name}"
+        )
+    return (
+        f"book: {figures['accounts']:,} accounts of {figures['file']}; equity and margin ratio of"
+        f" their counterparty {other['account']}: {', '.join(moments)}"
+    )
 
 
 def margin_figures(house: ClearingHouse, account: Account) -> dict[str, float | None]:

@@ -27,8 +27,8 @@ def print_book(result: BookResult) -> None:
         parts.append(_plane(f"{axes.stablecoin} down", rows))
     for title, found in (
         ("Broken already", result.already),
-        ("Falling prices break first", result.down),
-        ("Rising prices break first", result.up),
+        ("First to break in a fall", result.down),
+        ("First to break in a rise", result.up),
     ):
         if found:
             parts.append(_breaks(title, found))
@@ -68,18 +68,19 @@ def _moves(result: BookResult) -> Table:
     return built
 
 
-def _plane(across: str, rows: list[tuple[str, list[BookCell]]]) -> Table:
+def _plane(across: str, rows: list[tuple[str, list[BookCell]]]) -> Group:
     moves = [f"{cell.index_move * 100.0:+.3g}" for cell in rows[0][1]]
     title = f"Accounts liquidated or bankrupt: {across}, index move in % across"
-    built = table("", *moves, title=title, gap=1)
+    built = table("", *moves, gap=1)
     for name, cells in rows:
         counts = [sum(cell.counts[LIQUIDATED:]) for cell in cells]
         built.add_row(name, *[Text(f"{n:,}", style="bold red" if n else "dim") for n in counts])
-    return built
+    return Group(Text(title, style="bold"), built)
 
 
 def _breaks(title: str, found: list[Break]) -> Table:
-    built = table(title, "at", "ratio now", "equity now", "maintenance", "mode", "largest position")
+    columns = ("at", "ratio now", "equity now", "maintenance", "mode", "largest position")
+    built = table(title, *columns, gap=1)
     for one in found:
         at = "now" if one.move == 0.0 else signed_percent(one.move)
         built.add_row(

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from scenarios.book_opening import counterparty_words
 from scenarios.config import load_scenario, shipped_scenarios
 from scenarios.errors import UserError, show
 from scenarios.run import run_scenario
@@ -92,6 +93,8 @@ def run_command(
             raise UserError(f"stopped at {display.clock()}; nothing was finished", 130) from None
     if not quiet:
         print_summary(screen, Run.load(folder))
+        if "book" in summary:
+            screen.print(Text(counterparty_words(summary["book"])))
     if twin is not None and other is not None:
         figures = compare_with_twin(Run.load(folder), other, twin)
         if not quiet:

@@ -9,6 +9,7 @@ import pytest
 
 from risk import order_tables as t
 from scenarios.book_margin import BookMargin
+from scenarios.book_opening import counterparty_words
 from scenarios.errors import UserError
 from scenarios.run import run_scenario
 from scenarios.simulation import Simulation
@@ -75,6 +76,7 @@ def test_a_book_is_opened_as_it_is_and_its_counterparty_reported(tmp_path: Path)
     assert other["account"] == "street"
     assert other["positions"] == {"BTC-USDT-SWAP": -70.0}
     assert other["start"]["margin_ratio"] > 3.0
+    assert counterparty_words(book).startswith("book: 3 accounts of ")
     # the same price moves the book's longs and the counterparty against each other
     assert other["end"]["equity_usd"] != other["start"]["equity_usd"]
 

@@ -162,7 +162,7 @@ def test_the_command_prints_and_draws(tmp_path: Path) -> None:
     words = ["stress", str(BOOK), "--market", str(MARKET), "--index-moves", "-20,0", "--fund", "1"]
     shown = run(*words, "--html", str(page))
     assert shown.exit_code == 0, shown.output
-    for text in ("60 accounts", "order control", "Falling prices break first", "emptied by a fall"):
+    for text in ("60 accounts", "order control", "First to break in a fall", "emptied by a fall"):
         assert text in shown.output
     html = page.read_text(encoding="utf-8")
     assert "Accounts by state" in html
