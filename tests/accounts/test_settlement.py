@@ -79,12 +79,13 @@ def test_coin_margined_hedge_held_through_a_halving() -> None:
 
 
 def test_option_premium_moves_cash_and_fee_is_capped() -> None:
-    venue = Venue([OPTION])
+    venue = Venue([OPTION], volatility=0.4)
     writer, buyer = venue.account("writer", BTC="2"), venue.account("buyer", BTC="1")
     venue.trade(buyer, writer, OPTION, "10", "0.05")  # 0.1 BTC of call at 0.05: 0.005 BTC
     assert venue.position(buyer, OPTION) == (10, 500_000)
     assert venue.cash(buyer, "BTC") == E8 - 500_000 - 3_000
     assert venue.cash(writer, "BTC") == 2 * E8 + 500_000 - 2_000
+    venue.marks(BTC="50000")
     # at one tick the premium is 1,000 satoshi: both fees are capped at 125
     venue.trade(writer, buyer, OPTION, "10", "0.0001")
     assert venue.position(buyer, OPTION) == (0, 0)
