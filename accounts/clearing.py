@@ -415,6 +415,7 @@ class ClearingHouse:
         market.publish(
             now_ns, usd_index_e8, index_e8, marks, implied_vol=implied_vol, forward=forward
         )
+        self.conditions.check(now_ns)
         return Marks(now_ns, dict(index_e8), dict(usd_index_e8), market.mark_ticks.tolist())
 
     def flush(self) -> None:
