@@ -10,6 +10,7 @@ import plotly.io
 
 from scenarios.book_command import BookResult
 from scenarios.book_stress import LIQUIDATED, STATES, BookCell
+from scenarios.book_view import fund_lines
 from scenarios.errors import UserError
 from scenarios.formats import price, signed_percent, usd
 
@@ -54,7 +55,7 @@ def write_html(path: Path, result: BookResult) -> None:
     title = f"{Path(result.book.path).name}, {result.rules.name}"
     page = _PAGE.format(
         title=escape(title),
-        note=escape(result.assumption),
+        note="<br>".join(escape(line) for line in (*fund_lines(result), result.assumption)),
         figures="\n".join(parts),
         table=_breaks(result),
     )

@@ -95,8 +95,8 @@ def _breaks(title: str, found: list[Break]) -> Table:
     return built
 
 
-def _funds(result: BookResult) -> Text:
-    """What empties the funds, the deficits by pool at the deepest fall, and what a deficit is."""
+def fund_lines(result: BookResult) -> list[str]:
+    """What empties the funds, and the deficits by pool at the deepest fall."""
     lines = []
     low, high = result.axes.index_moves[0], result.axes.index_moves[-1]
     for fund in result.funds:
@@ -113,6 +113,11 @@ def _funds(result: BookResult) -> Text:
     pools = [f"{name} {usd(paid)}" for name, paid in result.pools.items() if paid >= 0.005]
     if pools:
         lines.append(f"Deficits at {signed_percent(low)} by pool, USD: {', '.join(pools)}.")
+    return lines
+
+
+def _funds(result: BookResult) -> Text:
+    lines = fund_lines(result)
     if not result.funds:
         lines.append("With --fund USD (or POOL=USD): the smallest move that empties it.")
     return Text("\n".join([*lines, result.assumption]))
