@@ -28,6 +28,7 @@ from accounts.loans import Loans
 from accounts.market import E8, Market
 from accounts.marking import Marker
 from accounts.order_conditions import OrderConditions
+from accounts.rule_change import switch_rules
 from accounts.settlement import Settlement
 from exchange.events import (
     CancelReason,
@@ -417,6 +418,10 @@ class ClearingHouse:
         )
         self.conditions.check(now_ns)
         return Marks(now_ns, dict(index_e8), dict(usd_index_e8), market.mark_ticks.tolist())
+
+    def switch_rules(self, now_ns: int, rules: RuleSet) -> None:
+        """Put another rule set into force with open positions; see `accounts.rule_change`."""
+        switch_rules(self, now_ns, rules)
 
     def flush(self) -> None:
         """Emit the ledger's bookings since the last flush, as one batch."""
