@@ -34,10 +34,11 @@ class TwinFigures:
 
     overshoot: own trough / the twin's trough - 1, each at its own time. largest_gap: the lowest of
     mark / twin's mark - 1 at one and the same time, and when. below_seconds: time for which the
-    mark was more than 0.1 % below the twin's. false_liquidations: accounts liquidated here whose
-    equity in the twin is above zero at every look; untouched: those among them that never fell to
-    the liquidation ratio in the twin; None where the twin kept no snapshots. recovery: seconds from
-    the trough until half, and 90 %, of the fall is made good; None if never.
+    mark was more than 0.1 % below the twin's. only_here, only_in_twin: accounts liquidated in one
+    of the two. false_liquidations: accounts liquidated here whose equity in the twin is above zero
+    at every look; untouched: those among them that never fell to the liquidation ratio in the twin;
+    None where the twin kept no snapshots. recovery: seconds from the trough until half, and 90 %,
+    of the fall is made good; None if never.
     """
 
     twin: str
@@ -51,6 +52,8 @@ class TwinFigures:
     below_seconds: float
     liquidated: int
     twin_liquidated: int
+    only_here: int
+    only_in_twin: int
     false_liquidations: int | None
     untouched: int | None
     recovery_50_seconds: float | None
@@ -82,6 +85,8 @@ def compare_with_twin(run: Run, other: Run, twin: str) -> TwinFigures:
         below_seconds=float(steps[gap < -GAP].sum()),
         liquidated=len(liquidated),
         twin_liquidated=len(fallen),
+        only_here=len(liquidated - fallen),
+        only_in_twin=len(fallen - liquidated),
         false_liquidations=None if false is None else len(false),
         untouched=None if false is None else len(false - _at_liquidation(other)),
         recovery_50_seconds=mine["recovery_50_seconds"],
@@ -159,6 +164,10 @@ def print_twin(out: Console, figures: TwinFigures) -> None:
         f" ({clock(f.largest_gap_ns)}), {signed_percent(f.mean_gap)} on average, and"
         f" {f.below_seconds / 60.0:,.0f} minutes more than 0.1 % below."
     )
+    if f.twin_liquidated:
+        out.print(
+            f"Liquidated only here: {f.only_here:,} accounts; only in the twin: {f.only_in_twin:,}."
+        )
     if f.false_liquidations is None or f.untouched is None:
         return
     out.print(

@@ -68,6 +68,7 @@ def test_false_liquidations_are_those_that_the_twin_spares(folder: Path) -> None
     spared = {account for account in forced if lowest[account] > 0.0}
     assert figures.liquidated == len(forced)
     assert figures.false_liquidations == len(spared)
+    assert (figures.only_here, figures.only_in_twin) == (len(forced), 0)
     assert figures.untouched is not None and figures.untouched <= len(spared)
 
 
