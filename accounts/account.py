@@ -31,6 +31,9 @@ class AccountMode(IntEnum):
     PORTFOLIO = 4
 
 
+BORROWING_MODES = frozenset((AccountMode.MULTI_CURRENCY, AccountMode.PORTFOLIO))
+
+
 @dataclass(slots=True, eq=False)
 class Balance:
     """One currency of one account.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from accounts.account import Account, AccountMode, Balance, Position
+from accounts.account import BORROWING_MODES, Account, AccountMode, Balance, Position
 from accounts.admission import (
     IMMEDIATE,
     SWEEPING,
@@ -110,7 +110,9 @@ class ClearingHouse:
         auto_borrow: bool = True,
     ) -> Account:
         """A new, empty account. O(1)."""
-        number = self.exposures.add_account(auto_borrow=auto_borrow)
+        number = self.exposures.add_account(
+            mode=int(mode), auto_borrow=auto_borrow and mode in BORROWING_MODES
+        )
         account = Account(number, name, mode, auto_borrow)
         self.accounts.append(account)
         return account
@@ -204,7 +206,8 @@ class ClearingHouse:
         )
         if code > ACCEPTED_REDUCING:
             exposures.free_order_row(row)
-            refused, detail = margin_refusal(code, exposures)
+            resting_of = None if order_type in IMMEDIATE else account_number
+            refused, detail = margin_refusal(code, exposures, resting_of)
             return self._reject(now_ns, request, account, refused, detail)
         order = listing.engine.new_order(account_number, request, now_ns)
         order.price_ticks = price
@@ -330,6 +333,10 @@ class ClearingHouse:
                 events += self.cancel(now_ns, account_number, order.order_id, reason, cause_id)
         return events
 
+    def cancel_listing(self, now_ns: int, listing: Listing, reason: CancelReason) -> None:
+        """Cancel all open orders of an instrument (delivery, expiry). O(orders x columns)."""
+        self._apply(now_ns, listing, listing.engine.cancel_all(now_ns, reason))
+
     def amend(
         self,
         now_ns: int,
@@ -416,8 +423,13 @@ class ClearingHouse:
         market.publish(
             now_ns, usd_index_e8, index_e8, marks, implied_vol=implied_vol, forward=forward
         )
+        marks = market.mark_ticks.tolist()
+        for marker in self._markers:
+            if marker.is_option:
+                number = marker.listing.number
+                marker.limit_option(marks[number], market.absolute_delta(number))
         self.conditions.check(now_ns)
-        return Marks(now_ns, dict(index_e8), dict(usd_index_e8), market.mark_ticks.tolist())
+        return Marks(now_ns, dict(index_e8), dict(usd_index_e8), marks)
 
     def switch_rules(self, now_ns: int, rules: RuleSet) -> None:
         """Put another rule set into force with open positions; see `accounts.rule_change`."""

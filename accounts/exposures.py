@@ -58,6 +58,7 @@ _ADDRESSES = {
     "radii": t.X_RADII,
     "anchors": t.X_ANCHORS,
 }
+LEVERAGE_SCALE = 10**6
 _ANCHORS = 64  # earlier marks that radii may be measured from
 
 
@@ -136,13 +137,14 @@ class Exposures:
         self.used[kind] = row + 1
         return row
 
-    def add_account(self, *, auto_borrow: bool) -> int:
+    def add_account(self, *, auto_borrow: bool, mode: int = t.PORTFOLIO_MODE) -> int:
         """A row for a new account."""
         row = self._row("accounts")
         self.accounts[row, t.A_UNIT] = t.NONE
         self.accounts[row, t.A_CURRENCY] = t.NONE
         self.accounts[row, t.A_VERSION] = t.NONE
         self.accounts[row, t.A_AUTO_BORROW] = int(auto_borrow)
+        self.accounts[row, t.A_MODE] = mode
         self.anchors[row] = self._anchor
         self._anchor_counts[self._anchor] += 1
         return row
@@ -193,6 +195,15 @@ class Exposures:
             table[previous, following] = row
         self.radii[account] = 0.0
 
+    def set_mode(self, account: int, mode: int, *, auto_borrow: bool) -> None:
+        """An account's figures follow another mode from now on."""
+        kernels.set_mode(account, mode, int(auto_borrow), self._x)
+
+    def set_leverage(self, position: int, leverage: float) -> None:
+        """Leverage of a position row, where the account's mode has one; it has no dirty flag."""
+        self.positions[position, t.P_LEVERAGE] = round(leverage * LEVERAGE_SCALE)
+        self.radii[self.positions[position, t.P_ACCOUNT]] = 0.0
+
     def add_position(self, account: int, instrument: int, settle: int, base: int) -> int:
         """A row for (account, instrument); the caller keeps it unique."""
         unit = self.unit_row(account, int(self.market.instruments[instrument, t.I_UNIT]))
@@ -200,6 +211,7 @@ class Exposures:
         entry = self.positions[row]
         entry[t.P_ACCOUNT], entry[t.P_INSTRUMENT], entry[t.P_UNIT] = account, instrument, unit
         entry[t.P_SETTLE], entry[t.P_BASE], entry[t.P_FIRST] = settle, base, t.NONE
+        entry[t.P_LEVERAGE] = round(self.market.default_leverage * LEVERAGE_SCALE)
         entry[t.P_NEXT] = self.units[unit, t.U_FIRST]
         self.units[unit, t.U_FIRST] = row
         return row
@@ -283,6 +295,10 @@ class Exposures:
             self._free_orders.append(order)
         if done & 2:
             self._free_orders.append(other_order)
+
+    def set_holding(self, position: Position, settle: int) -> None:
+        """A position changed outside a fill; settle: its settlement currency's new net cash."""
+        kernels.set_holding(position.row, position.lots, position.cost_atoms, settle, self._x)
 
     def set_cash(self, row: int, atoms: int) -> None:
         """The net cash of currency row `row` changed. O(1)."""

@@ -32,7 +32,7 @@ class Listing:
     """An instrument's place in the clearing house.
 
     number: its row in the market's tables. settle, base: currency numbers. high_ticks, low_ticks:
-    highest buy and lowest sell price allowed now. most_tick_lots: price x size beyond which an order's
+    highest buy and lowest sell price allowed now. most_tick_lots: price x size beyond which the
     value would not fit the tables. fee_ledger: ledger account that takes its fees.
     """
 

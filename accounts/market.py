@@ -24,6 +24,7 @@ from risk.borrowing import borrow_arrays
 from risk.collateral import discount_arrays
 from risk.contracts import Contract, MarketSnapshot
 from risk.kernels import borrow_rates, discounted_value, unit_margin
+from risk.multi_currency import short_option_margin
 from risk.stress import StressPlan, rounded
 from risk.stress_kernels import StressPrices
 
@@ -112,6 +113,9 @@ class Market:
         self.rule_terms[t.R_WARNING : t.R_START + 1] = (
             control.warning_ratio, control.order_control, control.start_ratio
         )
+        tiers = self.rules.position_tiers
+        self.default_leverage = tiers.default_leverage
+        self.rule_terms[t.R_INITIAL_FACTOR] = tiers.initial_factor
         self.discounts = discount_arrays(self.rules, self.currencies)
         self.loans = borrow_arrays(self.rules, self.currencies)
         for row, name in enumerate(self.currencies):
@@ -126,6 +130,12 @@ class Market:
                 int(i.inverse), int(per_lot), i.position_limit_lots,
             )
             self.terms[row, t.M_RATE] = float(Fraction(i.value_numerator, i.value_denominator))
+            group = self.rules.group_of(i.base)
+            self.terms[row, t.M_TIER : t.M_TIER_STEP + 1] = (
+                tiers.notional.of(group),
+                tiers.maintenance.of(group),
+                tiers.maintenance_step.of(group),
+            )
         self._base = np.array([number[i.base] for i in instruments])
         self._quote = np.array([number[i.quote] for i in instruments])
         self._settle = np.array([number[i.settle] for i in instruments])
@@ -192,9 +202,8 @@ class Market:
         reference = table.mark / self._tick
         if self._option.any():
             self.mark_ticks[self._option] = np.maximum(1, np.rint(reference[self._option]))
-        value = np.where(
-            self._inverse, -terms[:, t.M_RATE] / reference, terms[:, t.M_RATE] * reference
-        )
+        divisor = np.where(self._inverse, reference, 1.0)  # a worthless option's reference is 0
+        value = terms[:, t.M_RATE] * np.where(self._inverse, -1.0 / divisor, reference)
         terms[:, t.M_REFERENCE] = reference
         terms[:, t.M_VALUE] = np.where(self._spot, 0.0, value)
         terms[:, t.M_MR7_LONG] = lots.mr7_long
@@ -202,6 +211,13 @@ class Market:
         self.prices[:] = np.concatenate((usd, reference, prices.pair_index))
         usd_base = usd[self._base]
         notional = self._units_per_lot * np.where(self._inverse, 1.0, usd_base)
+        terms[:, t.M_NOTIONAL] = notional
+        for row in np.flatnonzero(self._option).tolist():
+            mark, forward = float(table.mark[row]), float(prices.forward[row])
+            rates = short_option_margin(self.rules, self.contracts[row], mark, forward)
+            terms[row, t.M_SHORT_INITIAL : t.M_SHORT_MAINTENANCE + 1] = (
+                notional[row] * rates[0], notional[row] * rates[1]
+            )
         terms[:, t.M_FEE] = self._taker * notional * 1e8
         cap = self.rules.fees.option_cap * self._tick * self._units_per_lot * usd_base * 1e8
         terms[:, t.M_FEE_CAP] = np.where(self._option, cap, np.inf)
@@ -225,6 +241,11 @@ class Market:
         return MarketSnapshot(
             self.time_ns, self.usd, index, marks, self._implied_vol, self._forward
         )
+
+    def absolute_delta(self, number: int) -> float:
+        """|delta| of one coin's worth of an option, 0 to 1. O(1)."""
+        coins = self.stress[number, at.COIN_DELTA - self.first_column]
+        return float(abs(coins) / self._units_per_lot[number])
 
     def discount_rate(self, currency: str, atoms: int) -> float:
         """Average discount rate of a positive balance: what of each unit counts as margin."""

@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from exchange.instrument import InstrumentKind
-from exchange.price_limits import PriceBand, contract_band, spot_band
+from exchange.price_limits import MILLIONTH, PriceBand, contract_band, option_band, spot_band
 from exchange.units import divide_rounded
 
 if TYPE_CHECKING:
@@ -83,6 +83,11 @@ class Marker:
             )
         )
         return mark
+
+    def limit_option(self, mark_ticks: int, absolute_delta: float) -> None:
+        """The price limits of an option around its mark, which follows from its volatility."""
+        millionths = round(absolute_delta * MILLIONTH)
+        self._limit(option_band(self.listing.instrument, mark_ticks, millionths))
 
     def _limit(self, band: PriceBand) -> None:
         self.listing.low_ticks = band.low_ticks

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from accounts.loans import Loans
 
 TRADE, REALISED, FEE = int(PostingKind.TRADE), int(PostingKind.REALISED), int(PostingKind.FEE)
+SETTLEMENT = int(PostingKind.SETTLEMENT)
 
 
 class Settlement:
@@ -128,6 +129,35 @@ class Settlement:
             self.ledger.post(
                 time_ns, REALISED, position.ledger, position.settle.cash, realised, reference
             )
+
+    def deliver(
+        self,
+        time_ns: int,
+        listing: Listing,
+        position: Position,
+        clearing: int,
+        value: int,
+        fee: int,
+    ) -> None:
+        """Close a whole position against the ledger account `clearing` at expiry.
+
+        value: what the position is worth at the settlement price, signed as `value at mark` is, in
+        atoms of the settlement currency; option payoffs are cash. O(columns).
+        """
+        ledger, cash = self.ledger, position.settle.cash
+        number = listing.number
+        if listing.is_option:
+            ledger.post(time_ns, SETTLEMENT, clearing, cash, value, number)
+            position.realised_atoms += value - position.cost_atoms
+        else:
+            ledger.post(time_ns, SETTLEMENT, clearing, position.ledger, value, number)
+            realised = value + position.cost_atoms
+            position.realised_atoms += realised
+            ledger.post(time_ns, REALISED, position.ledger, cash, realised, number)
+        if fee:
+            ledger.post(time_ns, FEE, cash, listing.fee_ledger, fee, number)
+        position.lots = position.cost_atoms = 0
+        self.exposures.set_holding(position, self.loans.square(time_ns, position.settle))
 
     def move(
         self,

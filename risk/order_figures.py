@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from risk import layout as at
 from risk import order_tables as t
 from risk.kernels import borrow_rates_of, discounted_value_of, spot_in_use, unit_margin_of
+from risk.order_modes import position_margins, weakest_currency
 from risk.order_sums import rebuild
 from risk.order_views import (
     account_sums_of,
@@ -112,21 +113,31 @@ def _currency(n: int, x: Ints) -> None:
     c[n, t.C_DIRTY] = 0
 
 
+@njit(cache=True, forceinline=True)
+def _units(account: int, x: Ints) -> tuple[float, float]:
+    """Maintenance and initial margin of all risk units of an account."""
+    u, us, extra = units_of(x), unit_sums_of(x), 3 * x[t.X_WIDTH]
+    maintenance, initial = 0.0, 0.0
+    r = accounts_of(x)[account, t.A_UNIT]
+    while r != t.NONE:
+        if u[r, t.U_DIRTY] == 1:
+            _unit(r, x)
+        maintenance += us[r, extra + t.S_MMR]
+        initial += us[r, extra + t.S_IMR]
+        r = u[r, t.U_NEXT]
+    return maintenance, initial
+
+
 @njit(cache=True)
 def totals(account: int, x: Ints) -> None:
     """Recompute the dirty units and currencies of `account` and sum all of them, in a fixed
     order."""
-    u, us, c, cs = units_of(x), unit_sums_of(x), currencies_of(x), currency_sums_of(x)
-    a, sums, ct = accounts_of(x), account_sums_of(x), currency_terms_of(x)
-    extra = 3 * x[t.X_WIDTH]
-    derivatives, initial = 0.0, 0.0
-    r = a[account, t.A_UNIT]
-    while r != t.NONE:
-        if u[r, t.U_DIRTY] == 1:
-            _unit(r, x)
-        derivatives += us[r, extra + t.S_MMR]
-        initial += us[r, extra + t.S_IMR]
-        r = u[r, t.U_NEXT]
+    c, cs, a = currencies_of(x), currency_sums_of(x), accounts_of(x)
+    sums, ct, mode = account_sums_of(x), currency_terms_of(x), a[account, t.A_MODE]
+    if mode == t.PORTFOLIO_MODE:
+        derivatives, initial = _units(account, x)
+    else:
+        derivatives, initial = position_margins(account, t.NONE, x)
     none, buys, sells, every = 0.0, 0.0, 0.0, 0.0
     borrow_mmr, borrow_imr, fee, equity, losses = 0.0, 0.0, 0.0, 0.0, 0.0
     order_fees = 0
@@ -158,6 +169,8 @@ def totals(account: int, x: Ints) -> None:
     sums[account, t.T_FEE] = fee
     required = maintenance + fee
     sums[account, t.T_RATIO] = adjusted / required if required > 0.0 else np.inf
+    if mode == t.SINGLE_CURRENCY_MODE:
+        weakest_currency(account, x)
 
 
 @njit(cache=True)

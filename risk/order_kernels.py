@@ -78,6 +78,15 @@ def set_cap(n: int, coins: float, x: Ints) -> None:
 
 
 @njit(cache=True)
+def set_mode(account: int, mode: int, auto_borrow: int, x: Ints) -> None:
+    """The account's mode, and whether it may borrow, changed."""
+    a = accounts_of(x)
+    a[account, t.A_MODE] = mode
+    a[account, t.A_AUTO_BORROW] = auto_borrow
+    touch(account, x)
+
+
+@njit(cache=True)
 def _deepens(account: int, x: Ints) -> bool:
     """Whether a fill set, its fees paid, creates or deepens a negative equity in any currency."""
     a, c, ct = accounts_of(x), currencies_of(x), currency_terms_of(x)
@@ -279,3 +288,12 @@ def fill(
     """
     done = _fill_side(n1, filled, k1, lots1, cost1, settle1, base1, x)
     return done + 2 * _fill_side(n2, filled, k2, lots2, cost2, settle2, base2, x)
+
+
+@njit(cache=True)
+def set_holding(k: int, lots: int, cost: int, settle: int, x: Ints) -> None:
+    """A derivative changed outside a fill: new lots, cost and settlement cash (delivery)."""
+    p = positions_of(x)
+    set_position(k, lots, cost, x)
+    order_sums.set_cash(p[k, t.P_SETTLE], settle, x)
+    touch(p[k, t.P_ACCOUNT], x)

@@ -34,7 +34,8 @@ P_VALUE: Final = 8  # atoms at mark
 P_BUY: Final = 9  # lots of open buy orders
 P_SELL: Final = 10
 P_FIRST: Final = 11  # first open order
-POSITION_COLUMNS: Final = 12
+P_LEVERAGE: Final = 12  # 1e-6, where the account's mode has one
+POSITION_COLUMNS: Final = 13
 
 # orders
 O_POSITION: Final = 0
@@ -103,7 +104,8 @@ A_CURRENCY: Final = 1  # first currency row
 A_VERSION: Final = 2  # mark version of the figures
 A_AUTO_BORROW: Final = 3
 A_ORDERS: Final = 4
-ACCOUNT_COLUMNS: Final = 5
+A_MODE: Final = 5  # OKX's number of the account mode
+ACCOUNT_COLUMNS: Final = 6
 
 # account_sums
 T_ADJUSTED: Final = 0  # adjusted equity
@@ -137,13 +139,25 @@ M_MR7_SHORT: Final = 4
 M_FEE: Final = 5  # taker fee, 1e-8 USD per lot
 M_FEE_CAP: Final = 6  # options: 1e-8 USD per lot and tick; else inf
 M_USD: Final = 7  # |USD value| per lot, for the safe radius
-TERM_COLUMNS: Final = 8
+M_NOTIONAL: Final = 8  # USD per lot that position tiers count (3.4)
+M_TIER: Final = 9  # USD of one position tier (16.18)
+M_TIER_RATE: Final = 10  # maintenance rate of the first tier
+M_TIER_STEP: Final = 11  # further rate of each tier
+M_SHORT_INITIAL: Final = 12  # margin of a short option, USD per lot (11.8)
+M_SHORT_MAINTENANCE: Final = 13
+TERM_COLUMNS: Final = 14
 
 # kinds
 SPOT: Final = 0
 PERPETUAL: Final = 1
 FUTURE: Final = 2
 OPTION: Final = 3
+
+# account modes (OKX's acctLv)
+SPOT_MODE: Final = 1
+SINGLE_CURRENCY_MODE: Final = 2
+MULTI_CURRENCY_MODE: Final = 3
+PORTFOLIO_MODE: Final = 4
 
 # results of the order check
 ACCEPTED: Final = 0
@@ -168,7 +182,8 @@ R_WARNING: Final = 2  # thresholds of risk control
 R_CONTROL: Final = 3
 R_START: Final = 4
 R_VERSION: Final = 5  # number of the mark
-RULE_TERMS: Final = 6
+R_INITIAL_FACTOR: Final = 6  # initial over maintenance rate of a position tier
+RULE_TERMS: Final = 7
 
 # x, what every kernel is given: the addresses of the tables, and lengths that depend on the rules
 X_POSITIONS: Final = 0

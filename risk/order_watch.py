@@ -57,7 +57,7 @@ def radius_of(account: int, x: Ints) -> float:
     """
     u, us, c, cs = units_of(x), unit_sums_of(x), currencies_of(x), currency_sums_of(x)
     a, ut, ct, loans = accounts_of(x), unit_terms_of(x), currency_terms_of(x), loans_of(x)
-    if a[account, t.A_ORDERS] > 0:
+    if a[account, t.A_ORDERS] > 0 or a[account, t.A_MODE] != t.PORTFOLIO_MODE:
         return 0.0
     gross, sensitivity = 0.0, 0.0
     r = a[account, t.A_UNIT]

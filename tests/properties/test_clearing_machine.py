@@ -7,9 +7,16 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from accounts.clearing import ClearingHouse
+from accounts.expiry import Expiry
 from accounts.funding import Funding
 from accounts.interest import charge_interest
 from accounts.portfolio import portfolio_of
@@ -65,6 +72,7 @@ class ClearingMachine(RuleBasedStateMachine):
         self.events: list[Any] = []
         self.house = ClearingHouse(instruments, load_rules("okx-2025"), self.events.append)
         self.funding = Funding(self.house)
+        self.expiry = Expiry(self.house)
         self.usd = dict(FIRST_USD)
         self.volatility = 0.6
         for currency in ("BTC", "ETH", "USDT", "USDC"):
@@ -208,6 +216,22 @@ class ClearingMachine(RuleBasedStateMachine):
         self.now_ns += 1
         self.funding.sample()
         self.funding.settle(self.now_ns)
+
+    @precondition(lambda self: self.house.exposures.open_orders() > 3)
+    @rule()
+    def expire(self) -> None:
+        """Jump to the next expiry: contracts are delivered, options exercised."""
+        due = [i.instrument.expiry_ns for i in self.house.by_number if not i.state]
+        times = [ns for ns in due if ns is not None]
+        if times:
+            self.now_ns = max(self.now_ns + 1, min(times))
+            self._publish()
+            for delivery in self.expiry.check(self.now_ns):
+                listing = self.house.listings[delivery.instrument_id]
+                assert not len(listing.engine.book)
+                for account in self.house.accounts:
+                    position = account.positions.get(listing.number)
+                    assert position is None or not position.lots
 
     @rule()
     def interest(self) -> None:
