@@ -63,12 +63,23 @@ def rule_refusal(
     return None
 
 
-def margin_refusal(code: int, exposures: Exposures) -> tuple[RejectReason, str]:
-    """The venue's reason for a refusal code of `place`, and its margin report in one line."""
+def margin_refusal(
+    code: int, exposures: Exposures, resting_of: int | None = None
+) -> tuple[RejectReason, str]:
+    """The venue's reason for a refusal code of `place`, and its margin report in one line.
+
+    resting_of: the account, if the order was new and might rest. Where that account is below its
+    initial margin already, no resting order is accepted, and the reason says so (51037).
+    """
     if code == t.OVER_POSITION_LIMIT:
         return RejectReason.POSITION_LIMIT, ""
     smallest, initial, adjusted, maintenance = exposures.refused_figures()
-    return _MARGIN_REASONS[code], (
+    reason = _MARGIN_REASONS[code]
+    if code == t.NO_MARGIN and resting_of is not None:
+        now = exposures.account_sums[resting_of]
+        if now[t.T_SMALLEST] < now[t.T_IMR]:
+            reason = RejectReason.ONLY_RISK_REDUCING_IOC
+    return reason, (
         f"with this order the smallest adjusted equity over the fill sets would be "
         f"{smallest:.2f} USD, the initial margin {initial:.2f} USD (adjusted equity "
         f"{adjusted:.2f}, maintenance margin {maintenance:.2f})"
