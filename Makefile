@@ -2,21 +2,31 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-STAMP = $(VENV)/.installed
+CORE = $(VENV)/.installed-core
+ALL = $(VENV)/.installed-all
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 JOBS ?= 2
 
 .PHONY: demo test soak lint bench install clean
 
-install: $(STAMP)
+install: $(ALL)
 
-$(STAMP): pyproject.toml constraints.txt
+$(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, not " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing selloff and what it needs into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
-	@touch $(STAMP)
+	@$(PYTHON) -m venv $(VENV)
 
-demo: install
+# the demo needs the program only, tests and linters need everything
+$(CORE): $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing selloff and what it needs to run into $(VENV) ..."
+	@$(PIP) -e .
+	@touch $(CORE)
+
+$(ALL): $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing selloff, its tests and linters into $(VENV) ..."
+	@$(PIP) -e '.[all]'
+	@touch $(ALL) $(CORE)
+
+demo: $(CORE)
 	$(BIN)/selloff run black-thursday
 
 test: install
