@@ -20,6 +20,7 @@ import numpy as np
 from accounts.deleveraging_policies import allocate
 from accounts.events import Deleveraging, FundBooking, LiquidationStage, RiskAction
 from accounts.insurance import usd_of
+from exchange.events import CancelReason
 from exchange.units import divide_rounded
 from risk import order_tables as t
 
@@ -279,6 +280,8 @@ class Deleverager:
         assert realised_atoms(position, ticks, lots) >= 0, "nobody is pushed below zero profit"
         given = given_up_atoms(position, ticks, mark, lots)
         house.settlement.move(now_ns, listing, held, position, signed, ticks, action_id)
+        if winner.account.reduce_only:
+            house.conditions.trim(now_ns, winner.account, listing, CancelReason.ADL)
         house.emit(
             Deleveraging(
                 now_ns,

@@ -141,6 +141,11 @@ class InsuranceFunds:
                     )
                 )
 
+    def report_all(self, now_ns: int) -> None:
+        """Emit what funding, expiries and interest have done to the pools meanwhile. O(pools)."""
+        for pool in self.pools.values():
+            self.report(now_ns, pool, 0)
+
     # --- what a pool is worth ------------------------------------------------------------------
 
     def cash_usd(self, pool: Account) -> float:

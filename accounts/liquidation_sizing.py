@@ -20,6 +20,7 @@ from accounts.liquidation_steps import (
     limit_ticks,
     probe,
 )
+from accounts.listing import ListingState
 from risk import layout as at
 from risk import order_tables as t
 from risk.kernels import unit_margin
@@ -149,9 +150,9 @@ def wish(view: View, listing: Listing, side: int, most: int, penalty_e8: int = 0
     """A leg of at most `most` lots that never turns a position's sign; None if nothing is left.
 
     A trade against an open position is capped at that position. Legs for which all attempts have
-    been made are not wished for again.
+    been made are not wished for again, nor is anything that does not trade.
     """
-    if (listing.number, side) in view.case.exhausted:
+    if (listing.number, side) in view.case.exhausted or listing.state != ListingState.TRADING:
         return None
     position = view.house.position(view.case.account, listing)
     if position.lots * side < 0:

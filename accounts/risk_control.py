@@ -71,6 +71,7 @@ class RiskControl:
             return  # no liquidation on a stale mark
         if self.funds.book_day(now_ns):
             self.waterfall.start_day()
+        self.funds.report_all(now_ns)
         self.funds.sample(now_ns)
         figures = self.house.exposures.watch()
         warning_ns = round(self.rules.warning_interval_s * 1e9)

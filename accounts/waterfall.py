@@ -120,6 +120,7 @@ class Waterfall:
         won = self.deleverage(now_ns, pool, listing, owed, account.number, trigger_id)
         for currency, part in parts.items():
             got = self.funds.pay(now_ns, pool, currency, part, action_id)
+            assert got == part or self.funds.cash_usd(pool) == 0.0, "the next layer came too early"
             if got == 0:
                 continue
             self._give(now_ns, account, currency, got, action_id)

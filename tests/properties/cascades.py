@@ -109,7 +109,7 @@ class Cascade:
                 exchange.give(one, name, lots, entry, giver=other)
 
     def _top_up(self) -> None:
-        """Bring most traders to a margin ratio near the thresholds, where stages have work to do."""
+        """Bring most traders to a margin ratio near the thresholds: work for the stages."""
         self.exchange.publish()
         for account in self.traders:
             now = self.exchange.standing(account)

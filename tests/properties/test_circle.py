@@ -50,7 +50,7 @@ class Circle:
                 f"member {n}",
                 USDT=random.choice([50.0, 5_000.0, 50_000.0]),
                 BTC=random.choice([0.001, 0.3]),
-            )  # fmt: skip
+            )
             for n in range(3)
         ]
         self.exchange.publish()
