@@ -16,6 +16,7 @@ and what is allowed. O(rows), about 1 us a row.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +49,12 @@ class Book:
     modes: int64 (accounts,), index in MODES. Balances and positions are sorted by account, then by
     currency or instrument; their `_account` columns hold account numbers. balance_amount: coins.
     position_lots: signed lots of the instrument. currencies, instruments: sorted, those held.
-    prices: what a column `price` says, by currency (USD) and instrument id (mark).
+    prices: what a column `price` says, by currency (USD) and instrument id (mark). sha256: of the
+    file, in hex.
     """
 
     path: str
+    sha256: str
     accounts: tuple[str, ...]
     modes: Ints
     currencies: tuple[str, ...]
@@ -76,7 +79,8 @@ def read_book(path: str | Path) -> Book:
 
     Raises UserError: the first thing that is wrong, and how many more there are.
     """
-    frame = checked(_with_types(_read(Path(path)), str(path)), str(path))
+    content = _content(Path(path))
+    frame = checked(_with_types(_table(Path(path), content), str(path)), str(path))
     held = frame.filter(pl.col("kind") == "position")
     balances = frame.filter(pl.col("kind") == "balance")
     accounts = frame.unique("account", keep="first", maintain_order=True)
@@ -90,6 +94,7 @@ def read_book(path: str | Path) -> Book:
     which = listed["which"].to_numpy().astype(np.int64)
     return Book(
         path=str(path),
+        sha256=hashlib.sha256(content).hexdigest(),
         accounts=tuple(names),
         modes=np.array([MODES.index(mode) for mode in accounts["mode"].to_list()], np.int64),
         currencies=tuple(currencies),
@@ -141,8 +146,8 @@ def _prices(frame: pl.DataFrame) -> dict[str, float]:
     return dict(zip(given["name"].to_list(), given["price"].to_list(), strict=True))
 
 
-def _read(path: Path) -> pl.DataFrame:
-    """The raw table. CSV: every column as text. Raises UserError."""
+def _content(path: Path) -> bytes:
+    """The file's bytes. Raises UserError."""
     if not is_book(path):
         raise UserError(f"{path}: a book is a .csv or a .parquet file")
     try:
@@ -157,6 +162,11 @@ def _read(path: Path) -> pl.DataFrame:
         raise UserError(f"{path}: not a file name: {error}") from None
     if not content:
         raise UserError(f"{path}: empty; a book begins with {','.join(COLUMNS)}")
+    return content
+
+
+def _table(path: Path, content: bytes) -> pl.DataFrame:
+    """The raw table. CSV: every column as text. Raises UserError."""
     if path.suffix.lower() == ".csv":
         return _read_csv(path, content)
     try:

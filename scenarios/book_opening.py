@@ -105,6 +105,7 @@ class OpenedBook:
         }
         return {
             "file": self.book.path,
+            "sha256": self.book.sha256,
             "accounts": len(self.accounts),
             "counterparty": {
                 "account": self.counterparty.name,

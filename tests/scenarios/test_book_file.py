@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import polars as pl
@@ -233,3 +234,26 @@ def test_books_are_told_by_their_suffix() -> None:
     assert is_book("a.CSV")
     assert is_book(Path("x/b.parquet"))
     assert not is_book("portfolio.toml")
+
+
+def test_garbage_in_cells_gives_a_book_or_one_line(tmp_path: Path) -> None:
+    draw = random.Random(5)
+    values = [
+        "", "a", "portfolio", "balance", "position", "USDT", "BTC-USDT-SWAP", "1", "-1", "0", "nan",
+        "1e400", "-0", "0x1", '"', "'", "\x00", "\u202e", "x" * 500, "9" * 400, "NULL", "\t", "\r",
+        "BTC--SWAP", "-", "BTC-USD-999999-1-C", "BTC-USD-250328-0-C", "\u0663",
+    ]  # fmt: skip
+    good = [MONEY, SWAP, "b,portfolio,balance,BTC,1,\n"]
+    path = tmp_path / "book.csv"
+    refused = 0
+    for _ in range(400):
+        rows = [draw.choice(good).rstrip("\n").split(",") for _ in range(draw.randint(1, 4))]
+        for _ in range(draw.randint(0, 3)):
+            draw.choice(rows)[draw.randrange(6)] = draw.choice(values)
+        path.write_text(HEAD + "\n".join(",".join(row) for row in rows), encoding="utf-8")
+        try:
+            read_book(path)
+        except UserError as error:
+            refused += 1
+            assert error.message.isprintable() and len(error.message) < 1_000
+    assert 200 < refused < 400
