@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from accounts.account import AccountMode
 from accounts.listing import ListingState
 from exchange.events import RejectReason
 from exchange.matching import check_request
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from accounts.listing import Listing
     from exchange.order import OrderRequest
 
+SPOT_MODE: Final = int(AccountMode.SPOT)
 IMMEDIATE: Final = frozenset(
     map(int, (OrderType.MARKET, OrderType.IOC, OrderType.FOK, OrderType.OPTIMAL_LIMIT_IOC))
 )
@@ -44,6 +46,8 @@ def rule_refusal(
         return RejectReason.INSTRUMENT_SUSPENDED
     if account.blocked:
         return RejectReason.ACCOUNT_BLOCKED
+    if account.mode == SPOT_MODE and not listing.is_spot:
+        return RejectReason.ACCOUNT_MODE
     reason = check_request(listing.instrument, request)
     if reason is not None:
         return reason

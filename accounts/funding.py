@@ -100,6 +100,8 @@ class Funding:
             paid += max(0, payment)
             ledger.post(now_ns, FUNDING, position.settle.cash, clearing, payment, listing.number)
             house.book_cash(now_ns, position.settle)
+            if payment > 0 and account.orders:
+                house.conditions.cancel_uncovered(now_ns, account)
         # half an atom per holder at most is left on the way; it is nobody's
         rounding = ledger.open("rounding", instrument.settle)
         ledger.post(now_ns, ROUNDING, clearing, rounding, total, listing.number)

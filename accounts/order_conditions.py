@@ -19,6 +19,7 @@ from accounts.account import AccountMode
 from accounts.protection import MMP_TYPES, Protection
 from exchange.events import CancelReason, RejectReason
 from exchange.order import OrderType, StpMode
+from risk.order_tables import ACCEPTED_REDUCING, NO_BORROW
 
 if TYPE_CHECKING:
     from accounts.account import Account
@@ -164,11 +165,18 @@ class OrderConditions:
             self.trim(now_ns, self.house.accounts[number], self.house.by_number[instrument])
         self.protection.cancel_triggered(now_ns, entering)
 
-    def trim(self, now_ns: int, account: Account, listing: Listing) -> None:
+    def trim(
+        self,
+        now_ns: int,
+        account: Account,
+        listing: Listing,
+        cause: CancelReason | None = None,
+    ) -> None:
         """Cancel an account's reduce-only orders that its position no longer carries. O(orders).
 
-        Flat: POSITION_CLOSED; the position turned: REDUCE_ONLY_CONFLICT; larger than what is left,
-        other orders of the side included: REDUCE_ONLY_EXCESS, newest first.  Source: 9.5.
+        With a `cause` of its own (ADL) for that; else, where the position is flat POSITION_CLOSED,
+        where it turned REDUCE_ONLY_CONFLICT, where the orders of the side exceed it
+        REDUCE_ONLY_EXCESS, newest first.  Source: 9.5.
         """
         account.reduce_only &= account.orders.keys()
         position = account.positions.get(listing.number)
@@ -186,7 +194,30 @@ class OrderConditions:
             else:
                 continue
             account.reduce_only.discard(order_id)
-            self.house.cancel(now_ns, account.number, order_id, reason)
+            self.house.cancel(now_ns, account.number, order_id, cause or reason)
+
+    def cancel_uncovered(self, now_ns: int, account: Account) -> None:
+        """Cancel orders that the balances no longer cover, newest first; auto-borrow off only.
+
+        For use after a payment (funding) that no order caused. O(orders x columns).
+        Source: 9.5 (9), 16.17.
+        """
+        if account.auto_borrow:
+            return
+        exposures = self.house.exposures
+        for order in reversed(list(account.orders.values())):
+            listing = self.house.listings[order.instrument.instrument_id]
+            row = account.positions[listing.number].row
+            exposures.without_order(order.slot)
+            code = exposures.place(
+                order.slot, row, int(order.side), order.price_ticks, order.remaining_lots, False
+            )
+            if code > ACCEPTED_REDUCING:
+                exposures.with_order(order.slot)
+            if code != NO_BORROW:
+                break
+            reason = CancelReason.INSUFFICIENT_BALANCE
+            self.house.cancel(now_ns, account.number, order.order_id, reason)
 
     # --- the dead man's switch ---------------------------------------------------------------
 

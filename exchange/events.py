@@ -84,6 +84,8 @@ class RejectReason(Enum):
     LONG_OPTION_MARGIN_FIXED = ("51040", "the margin of a long isolated option is fixed")
     NET_MODE_ONLY = ("51041", "portfolio margin supports net mode only")
     CROSS_MODE_ONLY = ("51042", "margin positions are in cross mode in portfolio margin")
+    BAD_LEVERAGE = ("59102", "the leverage is outside the range of the instrument")
+    BAD_SPOT_CAP = ("59652", "the currency, or the amount, cannot be set for spot-derivatives offset")
     NO_LEVERAGE_IN_PORTFOLIO_MODE = ("59111", "no leverage query in portfolio margin mode")
     REDUCE_ONLY = ("51169", "no position for a reduce-only order to reduce")
     REDUCE_ONLY_DIRECTION = ("51170", "a reduce-only order has the direction of the position")

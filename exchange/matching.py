@@ -266,7 +266,10 @@ class MatchingEngine:
             if order_type in _RESTING_TYPES:
                 book.add(order)
                 return [OrderAccepted(now_ns, order)]
-            reason = CancelReason.FOK if order_type == _FOK else CancelReason.IOC
+            if order_type == _FOK:
+                reason = CancelReason.FOK
+            else:
+                reason = self._end_of_sweep(order)
             return [OrderCancelled(now_ns, order, order.remaining_lots, reason)]
         if order_type in _POST_ONLY_TYPES:
             return [OrderCancelled(now_ns, order, order.remaining_lots, CancelReason.POST_ONLY)]
@@ -307,13 +310,24 @@ class MatchingEngine:
             self.book.add(order)
         elif remaining:
             # A fill-or-kill order never gets here: it fills in full or was refused before.
-            if cut:
+            if stopped:
+                reason = CancelReason.SELF_TRADE
+            elif cut:
                 many = len(matches) >= self.most_matches
                 reason = CancelReason.TOO_MANY_MATCHES if many else CancelReason.PRICE_GAP
             else:
-                reason = CancelReason.SELF_TRADE if stopped else CancelReason.IOC
+                reason = self._end_of_sweep(order)
             events.append(OrderCancelled(now_ns, order, remaining, reason))
         return events
+
+    def _end_of_sweep(self, order: Order) -> CancelReason:
+        """Return why the rest of an order that may not rest ends: PRICE_LIMIT where a market order
+        stopped at its protective limit before the book was empty, else IOC. O(1)."""
+        if order.order_type in (_MARKET, _OPTIMAL) and order.price_ticks:
+            side = self.book.asks if order.side > 0 else self.book.bids
+            if side.best is not None:
+                return CancelReason.PRICE_LIMIT
+        return CancelReason.IOC
 
     def _within_gap(self, order: Order) -> int:
         """Return the order's limit, or the price where the gap from the best ends it. O(1)."""

@@ -220,7 +220,7 @@ def test_optimal_limit_ioc_takes_what_the_limits_allow(
     venue.rests(maker, SWAP, "-1", "102500")
     events = venue.send(trader, SWAP, "2", None, OrderType.OPTIMAL_LIMIT_IOC)
     assert fills(events) == [(1_010_000, 100)]
-    assert events[-1].reason == CancelReason.IOC
+    assert events[-1].reason == CancelReason.PRICE_LIMIT
     assert refused(venue.send(trader, SPOT, "2", None, OrderType.OPTIMAL_LIMIT_IOC)) == (
         RejectReason.BAD_ORDER_TYPE
     )

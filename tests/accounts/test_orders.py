@@ -41,7 +41,7 @@ def test_an_order_that_lowers_risk_needs_no_margin() -> None:
     assert figures[t.T_ADJUSTED] < figures[t.T_IMR]
     venue.rests(other, SWAP, "2", "91000")
     # a resting sell is refused while equity is below initial margin, an IOC is accepted
-    assert _refusal(venue.send(trader, SWAP, "1", "92000")) is RejectReason.INSUFFICIENT_MARGIN
+    assert _refusal(venue.send(trader, SWAP, "1", "92000")) is RejectReason.ONLY_RISK_REDUCING_IOC
     events = venue.send(trader, SWAP, "-2", "91000", OrderType.IOC)
     assert not isinstance(events[0], OrderRejected)
     assert venue.position(trader, SWAP)[0] == 400

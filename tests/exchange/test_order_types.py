@@ -74,7 +74,7 @@ def test_market_without_protection_sweeps_every_level_and_cancels_the_rest(
 @pytest.mark.parametrize("order_type", SWEEPING)
 def test_market_stops_at_its_protective_limit(venue: TestVenue, order_type: OrderType) -> None:
     events = venue.buy(20, 102, order_type, owner=9)
-    assert events[-1] == ("cancelled", 5, 12, CancelReason.IOC)
+    assert events[-1] == ("cancelled", 5, 12, CancelReason.PRICE_LIMIT)
     assert venue.book.best_ask() == 103
 
 

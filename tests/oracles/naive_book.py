@@ -25,6 +25,7 @@ from exchange.events import (
 LIMIT, MARKET, POST_ONLY, IOC, FOK, OPTIMAL, MMP, MMP_POST_ONLY = range(8)
 CANCEL_MAKER, CANCEL_TAKER, CANCEL_BOTH = range(3)
 SOURCE_USER, SOURCE_FOK, SOURCE_IOC, SOURCE_POST_ONLY, SOURCE_STP = 1, 13, 14, 31, 32
+SOURCE_PRICE_LIMIT = 15
 SPOT, PERPETUAL, FUTURE, OPTION = range(4)
 
 PlainEvent = tuple[str | int, ...]
@@ -196,9 +197,11 @@ class NaiveMarket:
         traded = left < taker.left
         taker.left = left
         if left and (stopped or not taker.rests):
-            events.append(
-                ("cancelled", taker.order_id, left, SOURCE_STP if stopped else SOURCE_IOC)
-            )
+            sweeps = taker.order_type in (MARKET, OPTIMAL)
+            source = SOURCE_STP if stopped else SOURCE_IOC
+            if not stopped and sweeps and taker.price and self.queue(-taker.side):
+                source = SOURCE_PRICE_LIMIT
+            events.append(("cancelled", taker.order_id, left, source))
         elif left:
             self.arrivals += 1
             taker.arrival = self.arrivals
