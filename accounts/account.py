@@ -95,6 +95,9 @@ class Account:
     positions: dict[int, Position] = field(default_factory=dict)  # by instrument number
     orders: dict[int, Order] = field(default_factory=dict)  # open orders by id, oldest first
     spot_caps: dict[str, float] = field(default_factory=dict)  # coins; 0 excludes the coin
+    leverage: dict[str, float] = field(default_factory=dict)  # by instrument, where a mode has one
+    acknowledged: bool = True  # the declaration that portfolio margin asks for
+    options_experience: bool = True
     stp_mode: StpMode = StpMode.CANCEL_MAKER  # of orders that name none
     client_orders: dict[str, int] = field(default_factory=dict)  # client order id -> order id
     reduce_only: set[int] = field(default_factory=set)  # ids of open reduce-only orders, or more

@@ -146,6 +146,9 @@ class ClearingHouse:
             )
             position = Position(instrument, listing.number, settle, base, ledger, row)
             account.positions[listing.number] = position
+            leverage = account.leverage.get(instrument.instrument_id)
+            if leverage is not None:
+                self.exposures.set_leverage(row, leverage)
         return position
 
     def deposit(self, now_ns: int, account: Account, currency: str, atoms: int) -> None:

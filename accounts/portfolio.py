@@ -55,6 +55,7 @@ def portfolio_of(house: ClearingHouse, account: Account) -> Portfolio:
         mode=PORTFOLIO_MODE if in_portfolio_mode else MULTI_CURRENCY_MODE,
         auto_borrow=account.auto_borrow,
         spot_offset=dict(account.spot_caps),
+        leverage=dict(account.leverage),
     )
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 class CancelReason(IntEnum):
     """Why an order was cancelled; the value is the venue's cancelSource code. Source: spec 9.5."""
 
-    SYSTEM = 0
     USER = 1
     RISK_CONTROL = 3
     BORROW_LIMIT = 4
@@ -57,15 +56,12 @@ class RejectReason(Enum):
     BAD_STP_MODE = ("51000", "cancel-both self-trade prevention is not offered for FOK orders")
     BAD_PRICE = ("51000", "the price is missing, or not above zero")
     BAD_TICK = ("51000", "the price is not a multiple of the tick")
-    BAD_LOT = ("51121", "the size is not a multiple of the lot")
     BAD_SIZE = ("51020", "the size is below the smallest order")
     DUPLICATE_CLIENT_ORDER_ID = ("51016", "the client order id is already in use")
     TOO_MANY_ORDERS = ("51025", "the number of open orders is at its limit")
     # State of the instrument
-    INSTRUMENT_NOT_LISTED = ("51021", "the contract is not yet listed")
     INSTRUMENT_SUSPENDED = ("51022", "the contract is suspended")
     INSTRUMENT_EXPIRED = ("51027", "the contract has expired")
-    INSTRUMENT_UNDER_DELIVERY = ("51028", "the contract is under delivery")
     # Price limits
     PRICE_LIMIT = ("51006", "the price is outside the price limits")
     PRICE_LIMIT_BUY = ("51137", "the buy price is above the highest allowed")
@@ -79,13 +75,12 @@ class RejectReason(Enum):
     LENDING_POOL_EMPTY = ("51008", "the lending pool cannot cover the potential borrowing")
     POSITION_LIMIT = ("51187", "the position limit would be exceeded")
     ONLY_RISK_REDUCING_IOC = ("51037", "only IOC orders that reduce the risk are accepted now")
-    RISK_REDUCING_IOC_PENDING = ("51038", "one risk-reducing IOC order is already in the unit")
     PORTFOLIO_LEVERAGE_FIXED = ("51039", "leverage of cross positions is fixed in portfolio margin")
     LONG_OPTION_MARGIN_FIXED = ("51040", "the margin of a long isolated option is fixed")
     NET_MODE_ONLY = ("51041", "portfolio margin supports net mode only")
     CROSS_MODE_ONLY = ("51042", "margin positions are in cross mode in portfolio margin")
     BAD_LEVERAGE = ("59102", "the leverage is outside the range of the instrument")
-    BAD_SPOT_CAP = ("59652", "the currency, or the amount, cannot be set for spot-derivatives offset")
+    BAD_SPOT_CAP = ("59652", "the currency or amount cannot be set for spot-derivatives offset")
     NO_LEVERAGE_IN_PORTFOLIO_MODE = ("59111", "no leverage query in portfolio margin mode")
     REDUCE_ONLY = ("51169", "no position for a reduce-only order to reduce")
     REDUCE_ONLY_DIRECTION = ("51170", "a reduce-only order has the direction of the position")

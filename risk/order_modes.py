@@ -26,6 +26,7 @@ from risk.order_views import (
     positions_of,
     rules_of,
     terms_of,
+    unit_sums_of,
     units_of,
 )
 
@@ -54,28 +55,36 @@ def _margin(k: int, lots: int, x: Ints) -> tuple[float, float]:
 def position_margins(account: int, settle: int, x: Ints) -> tuple[float, float]:
     """Maintenance margin of an account's positions, and initial margin with its open orders.
 
-    settle: only those settled in this currency row; NONE for all. The initial margin of each
-    position is the largest over the four fill sets. O(positions).
+    settle: only those settled in this currency row; NONE for all, and then each unit row is told
+    its part, for whoever asks which unit is the largest. The initial margin of each position is the
+    largest over the four fill sets. O(positions).
     """
-    p, u, i = positions_of(x), units_of(x), instruments_of(x)
-    maintenance, initial = 0.0, 0.0
+    p, u, us, i = positions_of(x), units_of(x), unit_sums_of(x), instruments_of(x)
+    maintenance, initial, extra = 0.0, 0.0, 3 * x[t.X_WIDTH]
     r = accounts_of(x)[account, t.A_UNIT]
     while r != t.NONE:
+        unit_maintenance, unit_initial = 0.0, 0.0
         k = u[r, t.U_FIRST]
         while k != t.NONE:
             spot = i[p[k, t.P_INSTRUMENT], t.I_KIND] == t.SPOT
             if not spot and (settle == t.NONE or p[k, t.P_SETTLE] == settle):
                 lots = p[k, t.P_LOTS]
                 held, largest = _margin(k, lots, x)
-                maintenance += held
+                unit_maintenance += held
                 for size in (
                     lots + p[k, t.P_BUY],
                     lots - p[k, t.P_SELL],
                     lots + p[k, t.P_BUY] - p[k, t.P_SELL],
                 ):
                     largest = max(largest, _margin(k, size, x)[1])
-                initial += largest
+                unit_initial += largest
             k = p[k, t.P_NEXT]
+        if settle == t.NONE:
+            us[r, extra + t.S_MMR], us[r, extra + t.S_IMR] = unit_maintenance, unit_initial
+            us[r, extra + t.S_USE] = 0.0
+            u[r, t.U_DIRTY] = 1  # of no use in portfolio mode
+        maintenance += unit_maintenance
+        initial += unit_initial
         r = u[r, t.U_NEXT]
     return maintenance, initial
 
