@@ -110,6 +110,19 @@ def test_a_flat_position_and_one_that_turned() -> None:
     assert cancelled(venue) == [(own, CancelReason.REDUCE_ONLY_CONFLICT)]
 
 
+def test_deleveraging_takes_the_orders_of_the_position_along() -> None:
+    venue, maker, trader = open_venue()
+    order(venue, trader, Side.SELL, 80, 1_010_000, reduce_only=True)
+    (own,) = trader.orders
+    house = venue.house
+    listing = house.listings[SWAP]
+    held, other = house.position(trader, listing), house.position(maker, listing)
+    house.settlement.move(venue.now_ns, listing, held, other, 21, 1_000_000, 0)
+    house.conditions.trim(venue.now_ns, trader, listing, CancelReason.ADL)
+    assert cancelled(venue) == [(own, CancelReason.ADL)]
+    venue.check()
+
+
 def test_an_amend_cannot_make_it_excessive() -> None:
     venue, _, trader = open_venue()
     order(venue, trader, Side.SELL, 60, 1_010_000, reduce_only=True)
