@@ -32,6 +32,7 @@ REDUCE_ONLY_MODES: Final = frozenset((AccountMode.SPOT_AND_FUTURES, AccountMode.
 _FIRST_MMP: Final = min(MMP_TYPES)
 _FOK: Final = int(OrderType.FOK)
 _CANCEL_BOTH: Final = int(StpMode.CANCEL_BOTH)
+_SPARE_NAMES: Final = 64  # client order ids of closed orders that may be kept for a while
 
 Refusal = tuple[RejectReason, str]
 
@@ -113,9 +114,13 @@ class OrderConditions:
         return None
 
     def admitted(self, account: Account, request: OrderRequest, order: Order) -> None:
-        """An order has passed all checks and is about to match. O(1)."""
+        """An order has passed all checks and is about to match. Amortised O(1)."""
         if request.client_order_id:
-            account.client_orders[request.client_order_id] = order.order_id
+            names = account.client_orders
+            names[request.client_order_id] = order.order_id
+            if len(names) > 2 * len(account.orders) + _SPARE_NAMES:
+                live = account.orders.keys() | {order.order_id}
+                account.client_orders = {n: i for n, i in names.items() if i in live}
         if request.reduce_only:
             account.reduce_only.add(order.order_id)
 

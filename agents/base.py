@@ -25,6 +25,7 @@ from agents.setup import Setup
 from exchange.events import Fill, OrderAccepted, OrderAmended, OrderCancelled, OrderRejected
 from exchange.instrument import Instrument
 from exchange.order import Order, OrderRequest, OrderType, Side
+from exchange.price_limits import PriceBand
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
@@ -93,6 +94,9 @@ class MarketView(Protocol):
 
     def volume_within(self, side: Side, limit_ticks: int) -> int:
         """Lots resting at `limit_ticks` or better."""
+
+    def price_limits(self) -> PriceBand:
+        """Lowest sell and highest buy price that the venue accepts now, in ticks."""
 
     def last_price(self) -> float: ...
 
@@ -204,6 +208,14 @@ class AgentContext:
         return self.venues[0]
 
 
+def allowed_limit(market: MarketView, side: Side, limit_ticks: int) -> int:
+    """A limit price, or the nearest that the venue's price limits let an order of the side have."""
+    band = market.price_limits()
+    if side > 0:
+        return min(limit_ticks, band.high_ticks)
+    return max(limit_ticks, band.low_ticks)
+
+
 class Agent:
     """A trader: a simpy process with one venue connection. Override `run`, maybe `on_event`."""
 
@@ -247,27 +259,31 @@ class Agent:
     ) -> OwnOrder | None:
         """Buy (+) or sell (-) at once: an IOC limited to `protection` beyond the opposite best.
 
-        Returns None, and sends nothing, when the opposite side is empty or the size is 0."""
+        Returns None, and sends nothing, when the opposite side is empty or outside the venue's
+        price limits, or the size is 0."""
         request = self.taking_request(market, signed_lots, protection)
         return None if request is None else self.venue.submit(request, tag)
 
     def taking_request(
         self, market: MarketView, signed_lots: int, protection: float = 0.01
     ) -> OrderRequest | None:
-        """The request that `take` sends, or None."""
-        instrument = market.instrument
+        """The request that `take` sends, or None. Its limit stays inside the venue's price limits,
+        where it would be refused; an opposite best beyond them cannot be taken."""
+        instrument, band = market.instrument, market.price_limits()
         if signed_lots > 0:
             best = market.best_ask_ticks()
-            if best is None:
+            if best is None or best > band.high_ticks:
                 return None
-            limit = instrument.floor_to_grid(int(best * (1.0 + protection)) + 1)
             side = Side.BUY
+            limit = allowed_limit(market, side, int(best * (1.0 + protection)) + 1)
+            limit = instrument.floor_to_grid(limit)
         else:
             best = market.best_bid_ticks()
-            if best is None or signed_lots == 0:
+            if best is None or signed_lots == 0 or best < band.low_ticks:
                 return None
-            limit = instrument.ceil_to_grid(max(1, int(best * (1.0 - protection))))
             side = Side.SELL
+            limit = allowed_limit(market, side, max(1, int(best * (1.0 - protection))))
+            limit = instrument.ceil_to_grid(limit)
         return OrderRequest(instrument.instrument_id, side, OrderType.IOC, abs(signed_lots), limit)
 
     def own_fill_lots(self, fill: Fill) -> int:

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess
+from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, allowed_limit
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup, trading_balances
@@ -114,12 +114,7 @@ class IndexArbitrageur(Agent):
         size = int(min(excess * self._lots_per_excess, room) + 0.5)
         if size < 1:
             return
-        self.venue.submit(
-            OrderRequest(
-                p.instrument_id,
-                Side.BUY if sign > 0 else Side.SELL,
-                OrderType.IOC,
-                size,
-                max(1, int(outside * (1.0 - sign * threshold))),
-            )
-        )
+        side = Side.BUY if sign > 0 else Side.SELL
+        limit = max(1, int(outside * (1.0 - sign * threshold)))
+        limit = allowed_limit(market, side, limit)
+        self.venue.submit(OrderRequest(p.instrument_id, side, OrderType.IOC, size, limit))

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess
+from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, allowed_limit
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup, trading_balances
@@ -156,13 +156,15 @@ class MetaorderTaker(Agent):
         best = self.market.best_ask_ticks() if metaorder.sign > 0 else self.market.best_bid_ticks()
         if best is None:
             return
+        side = Side.BUY if metaorder.sign > 0 else Side.SELL
+        limit = max(1, int(best * (1.0 + metaorder.sign * p.protection)))
         self.venue.submit(
             OrderRequest(
                 p.instrument_id,
-                Side.BUY if metaorder.sign > 0 else Side.SELL,
+                side,
                 OrderType.IOC,
                 max(1, int(size + 0.5)),
-                max(1, int(best * (1.0 + metaorder.sign * p.protection))),
+                allowed_limit(self.market, side, limit),
                 f"{metaorder.number}:{child}",
             )
         )

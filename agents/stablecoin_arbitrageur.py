@@ -15,7 +15,14 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder
+from agents.base import (
+    Agent,
+    AgentContext,
+    AgentEvent,
+    AgentProcess,
+    OwnOrder,
+    allowed_limit,
+)
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup
@@ -136,7 +143,8 @@ class StablecoinArbitrageur(Agent):
         if lots < 1 or limit_ticks < 1:
             return
         side = Side.BUY if sign > 0 else Side.SELL
-        request = OrderRequest(self.parameters.pair_id, side, OrderType.IOC, lots, limit_ticks)
+        limit = allowed_limit(self.market, side, limit_ticks)
+        request = OrderRequest(self.parameters.pair_id, side, OrderType.IOC, lots, limit)
         self._pending.append(self.venue.submit(request, tag=1))
 
     def _triangle(self, bid: int, ask: int, threshold: float) -> None:

@@ -19,6 +19,7 @@ from agents.setup import usd_per_lot
 from exchange.events import OrderAccepted, OrderCancelled
 from exchange.instrument import Instrument, InstrumentKind
 from exchange.order import OrderRequest
+from exchange.price_limits import PriceBand
 from risk import order_tables as t
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class VenueMarket:
     @property
     def stress(self) -> StressState:
         return self._outside.stress
+
+    def price_limits(self) -> PriceBand:
+        return PriceBand(self._listing.low_ticks, self._listing.high_ticks)
 
     def last_price(self) -> float:
         last = self._listing.last_ticks

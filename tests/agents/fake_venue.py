@@ -25,6 +25,7 @@ from exchange.events import Fill, OrderAccepted, OrderCancelled, OrderRejected, 
 from exchange.instrument import Instrument, InstrumentKind, parse_instrument
 from exchange.matching import MatchingEngine
 from exchange.order import OrderRequest, OrderType, Side
+from exchange.price_limits import PriceBand
 
 
 class FakeMarket:
@@ -40,6 +41,7 @@ class FakeMarket:
         price = exchange.first_prices[self.instrument.base]
         self.lots_per_bp = depth_usd_per_bp / usd_per_lot(self.instrument, price, 1.0)
         self.last = nan
+        self.band = PriceBand(1, 1 << 60)
         self.smoothed_basis = 0.0
         self.funding = 0.0
         self.volatility = nan
@@ -59,6 +61,9 @@ class FakeMarket:
     def mid(self) -> float:
         bid, ask = self.best_bid_ticks(), self.best_ask_ticks()
         return nan if bid is None or ask is None else 0.5 * (bid + ask) * self.tick
+
+    def price_limits(self) -> PriceBand:
+        return self.band
 
     def last_price(self) -> float:
         return self.last

@@ -9,6 +9,7 @@ from agents.momentum_trader import MomentumTrader, MomentumTraderParameters
 from agents.noise_trader import NoiseTrader, NoiseTraderParameters
 from agents.patient_bidder import PatientBidder, PatientBidderParameters
 from exchange.order import OrderType, Side
+from exchange.price_limits import PriceBand
 from scenarios.facts import sign_memory_exponent
 from tests.agents.fake_venue import FakeExchange
 
@@ -204,3 +205,17 @@ def test_the_patient_bidder_ignores_stress() -> None:
     agent.quote()
     exchange.run(1)
     assert (market.depth(Side.BUY, 99), market.depth(Side.SELL, 99)) == before
+
+
+def test_takers_stay_inside_the_price_limits() -> None:
+    exchange = exchange_with_book()
+    (agent,) = exchange.add(MomentumTraderParameters(), start=False)
+    market = exchange.markets[PERPETUAL]
+    market.band = PriceBand(499_000, 501_000)  # one per cent beyond the best would be 5,000 ticks
+    buy, sell = agent.taking_request(market, 5), agent.taking_request(market, -5)
+    assert buy is not None and sell is not None
+    assert (buy.price_ticks, sell.price_ticks) == (501_000, 499_000)
+    assert agent.take(market, 0) is None
+    market.band = PriceBand(500_000, 500_000)  # neither side of the book can be taken
+    assert agent.take(market, 5) is None
+    assert agent.take(market, -5) is None
