@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from accounts.account import Account
 from agents.setup import AccountPlan, InitialPosition
-from exchange.instrument import STABLECOINS
+from exchange.instrument import STABLECOINS, Instrument, InstrumentKind
 from exchange.units import atoms_per_unit
 from risk import order_tables as t
-from scenarios.account_modes import SIMULATED_MODES
 from scenarios.book_checks import MODES
 from scenarios.book_file import Book, read_book
 from scenarios.errors import UserError, show
@@ -51,7 +50,6 @@ def load_book(scenario: Scenario, folder: Path) -> Book | None:
         path = Path(str(shipped))
     book = read_book(path)
     _check_market(book, scenario)
-    _check_modes(book, scenario)
     return book
 
 
@@ -70,20 +68,6 @@ def _check_market(book: Book, scenario: Scenario) -> None:
             raise UserError(
                 f"{book.path}: has balances in {currency}, of which market.instruments lists"
                 " nothing that would price it"
-            )
-
-
-def _check_modes(book: Book, scenario: Scenario) -> None:
-    """Whether the clearing side knows the accounts' modes."""
-    assert scenario.book is not None
-    if scenario.book.mode is not None:
-        return
-    for number, mode in enumerate(MODES):
-        count = int((book.modes == number).sum())
-        if count and mode not in SIMULATED_MODES:
-            raise UserError(
-                f"{book.path}: {count} accounts are in mode {mode}, which is not simulated"
-                f' ({", ".join(SIMULATED_MODES)}); [book] mode = "portfolio" opens all in that'
             )
 
 
@@ -189,6 +173,20 @@ def _check_size(book: Book, plans: list[AccountPlan]) -> None:
             )
 
 
+def _cash_of_opening(instrument: Instrument, lots: int, entry: float) -> float:
+    """What opening a position takes from the account's equity, in coins: paid in beforehand.
+
+    The book's balances are those after the position was entered: an option's premium is out of
+    them already, and its entry price need not be on a tick, as an opening in the simulation is.
+    """
+    ticks = max(1, round(entry / float(instrument.tick)))
+    value = instrument.value_atoms(ticks, lots) / atoms_per_unit(instrument.settle)
+    if instrument.kind == InstrumentKind.OPTION:
+        return value
+    size = lots * float(instrument.units_per_lot)
+    return size / entry - value if instrument.inverse else value - size * entry
+
+
 def _plans(book: Book, mode: Any) -> list[AccountPlan]:
     """One plan for each account. O(rows)."""
     balances: list[dict[str, float]] = [{} for _ in book.accounts]
@@ -207,8 +205,11 @@ def _plans(book: Book, mode: Any) -> list[AccountPlan]:
         book.position_entry.tolist(),
         strict=True,
     ):
-        name = book.instruments[which].instrument_id
-        positions[account].append(InitialPosition(name, lots, entry))
+        instrument = book.instruments[which]
+        positions[account].append(InitialPosition(instrument.instrument_id, lots, entry))
+        money = balances[account]
+        settle = instrument.settle
+        money[settle] = money.get(settle, 0.0) + _cash_of_opening(instrument, lots, entry)
     names: list[Any] = [MODES[number] if mode is None else mode for number in book.modes.tolist()]
     return [
         AccountPlan(money, tuple(held), account_mode=name)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scenarios.account_modes import SIMULATED_MODES
 from scenarios.config import load_scenario
 from scenarios.errors import UserError, show
 from scenarios.margin_input import rules_named
@@ -45,12 +44,6 @@ def twin_overrides(twin: str, tables: Mapping[str, Any]) -> list[str]:
     if key == "mode":
         if value not in MODES:
             raise UserError(f"--twin: mode: {show(value)} is not one of {', '.join(MODES)}")
-        if value not in SIMULATED_MODES:
-            raise UserError(
-                f"--twin: accounts in mode {value} are not simulated, only"
-                f" {', '.join(SIMULATED_MODES)}; selloff margin FILE --compare {value} and"
-                f" selloff stress BOOK --mode {value} compare accounts"
-            )
         agents = [f"agents.{n}.account_mode={value}" for n in range(len(tables["agents"]))]
         return agents + ([f"book.mode={value}"] if "book" in tables else [])
     return [twin]

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from scenarios import twin as twin_module
-from scenarios.account_modes import SIMULATED_MODES
 from scenarios.config import load_scenario
 from scenarios.errors import UserError
 from scenarios.run_directory import Run
@@ -16,8 +14,7 @@ from scenarios.twin import run_with_twin, twin_overrides
 WINDOW = ["market.start=2020-03-12T10:36:00Z", "market.end=2020-03-12T10:36:20Z"]
 
 
-def test_what_makes_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(twin_module, "SIMULATED_MODES", ("portfolio", "multi_currency"))
+def test_what_makes_a_twin() -> None:
     scenario, tables, _ = load_scenario("black-thursday")
     assert twin_overrides("no-liquidation", tables) == ["venue.forced_liquidation=false"]
     assert twin_overrides("rules=okx-2021", tables) == ["rules=okx-2021"]
@@ -57,10 +54,3 @@ def test_a_run_and_its_twin(tmp_path: Path) -> None:
     # Again, with another kind of twin in its place.
     run_with_twin("black-thursday", "venue.funding=false", overrides=WINDOW, out=out)
     assert Run.load(out / "twin").manifest["config"]["venue"] != twin.manifest["config"]["venue"]
-
-
-def test_a_mode_that_is_not_simulated_is_refused() -> None:
-    _, tables, _ = load_scenario("black-thursday")
-    for mode in set(twin_module.MODES) - set(SIMULATED_MODES):
-        with pytest.raises(UserError, match=f"accounts in mode {mode} are not simulated"):
-            twin_overrides(f"mode={mode}", tables)
