@@ -19,6 +19,7 @@ from simpy.events import URGENT
 
 from accounts.clearing import ClearingHouse
 from accounts.events import AccountSnapshot, LiquidationStage, RiskAction
+from accounts.expiry import Expiry
 from accounts.funding import HOUR_NS, MINUTE_NS, Funding
 from accounts.insurance import InsuranceFunds
 from accounts.interest import charge_interest
@@ -42,10 +43,11 @@ from scenarios.paths import PricePath
 from scenarios.sampling import FloatArray
 from scenarios.streams import Streams
 from scenarios.venue import VenueConnection, VenueMarket
+from scenarios.wire import Wire
 
 E8 = 10**8
 SECOND_NS = 10**9
-_ORDER_EVENTS = frozenset((OrderAccepted, OrderAmended, OrderCancelled, OrderRejected))
+_REPORTED = frozenset((Fill, OrderAccepted, OrderAmended, OrderCancelled, OrderRejected))
 _OFF_BOOK = (LiquidationStage.TAKE_OVER, LiquidationStage.DELEVERAGING)
 ONE_PERCENT_UNITS = 100.0  # depth within 1 % in units of depth per basis point
 
@@ -67,6 +69,7 @@ class Simulation:
         *,
         extra_agents: tuple[tuple[str, AgentParameters], ...] = (),
         book: Book | None = None,
+        rule_changes: tuple[tuple[int, RuleSet], ...] = (),
     ) -> None:
         self.scenario = scenario
         self.path = path
@@ -82,12 +85,15 @@ class Simulation:
             listed_ns=path.start_ns - 24 * HOUR_NS,
         )
         self.funding = Funding(self.house)
+        self.expiry = Expiry(self.house)
+        self._rule_changes = list(rule_changes)
         self.funds = InsuranceFunds(self.house)
         self.risk = RiskControl(
             self.house, self.funds, forced_flow=scenario.venue.forced_liquidation
         )
         self.connections: dict[int, VenueConnection] = {}
-        self._waiting: dict[int, list[AgentEvent]] = {}
+        self._wires: dict[int, Wire] = {}
+        self._reports: list[AgentEvent] = []
         self.agents: list[Agent] = []
         self._open_market()
         self._open_accounts(extra_agents)
@@ -249,6 +255,9 @@ class Simulation:
     def _mark(self, now_ns: int, interval: int) -> None:
         self._tick(now_ns + interval, interval)
         self._publish(self.path.row_at(now_ns))
+        for delivery in self.expiry.check(now_ns):
+            self._record(delivery)
+        self._change_rules(now_ns)
         if now_ns % MINUTE_NS < interval:
             self.funding.sample()
         if self.scenario.venue.funding and now_ns % self.funding.interval_ns < interval:
@@ -261,6 +270,12 @@ class Simulation:
         self.sample()
         if self._on_progress is not None:
             self._on_progress(now_ns)
+
+    def _change_rules(self, now_ns: int) -> None:
+        """Put the next rule set of the scenario into force when its time has come."""
+        while self._rule_changes and self._rule_changes[0][0] <= now_ns:
+            _, rules = self._rule_changes.pop(0)
+            self.house.switch_rules(now_ns, rules)
 
     def _publish(self, row: int) -> None:
         """Move the outside world to sample `row` of the path and publish index and marks."""
@@ -346,25 +361,53 @@ class Simulation:
     def submit(self, venue: VenueConnection, request: OrderRequest) -> list[Any]:
         """An order has arrived."""
         events = self.house.submit(int(self.env.now), venue.owner, request)
+        if len(events) > 1 and not venue.hedged_outside:
+            self._remember_taken(request, events)
+        return events
+
+    def _remember_taken(self, request: OrderRequest, events: list[Any]) -> None:
+        """What an order takes moves the price outside."""
         taken = 0
         for event in events:
             if type(event) is Fill:
                 taken += event.size_lots
-        if taken and not venue.hedged_outside:
+        if taken:
             view = self.markets[request.instrument_id]
             memory = self.outside[view.instrument.base].memories[request.instrument_id]
             memory.on_taker_fill(int(request.side), taken / view.lots_per_bp, False)
-        return events
+
+    def wire(self, latency_ns: int) -> Wire:
+        """The wire that carries messages of one latency."""
+        wire = self._wires.get(latency_ns)
+        if wire is None:
+            wire = self._wires[latency_ns] = Wire(self.env, latency_ns)
+        return wire
 
     def deliver(self) -> None:
-        """Send the reports of the message that has just been handled."""
-        if not self._waiting:
+        """Send the reports of the message or mark that has just been handled, per owner."""
+        reports = self._reports
+        if not reports:
             return
-        waiting, self._waiting = self._waiting, {}
-        for owner, events in waiting.items():
-            venue = self.connections.get(owner)
-            if venue is not None:
-                venue.report_later(events)
+        self._reports = []
+        if len(reports) == 1 and type(reports[0]) is not Fill:
+            self._send_reports(owner_of(reports[0]), reports)
+            return
+        by_owner: dict[int, list[AgentEvent]] = {}
+        for event in reports:
+            if type(event) is Fill:
+                maker, taker = event.maker.owner, event.taker.owner
+                by_owner.setdefault(maker, []).append(event)
+                if taker != maker:
+                    by_owner.setdefault(taker, []).append(event)
+            else:
+                by_owner.setdefault(owner_of(event), []).append(event)
+        for owner, events in by_owner.items():
+            self._send_reports(owner, events)
+
+    def _send_reports(self, owner: int, events: list[AgentEvent]) -> None:
+        venue = self.connections.get(owner)
+        if venue is not None:
+            venue.report_later(events)
 
     def cancel(self, venue: VenueConnection, order_id: int) -> None:
         """A cancellation has arrived."""
@@ -382,23 +425,10 @@ class Simulation:
         """Every event of the clearing house: to the recorder, and to the traders concerned."""
         self._record(event)
         kind = type(event)
-        if kind is Fill:
-            maker, taker = event.maker.owner, event.taker.owner
-            self._report(maker, event)
-            if taker != maker:
-                self._report(taker, event)
-        elif kind in _ORDER_EVENTS:
-            self._report(event.owner if kind is OrderRejected else event.order.owner, event)
+        if kind in _REPORTED:
+            self._reports.append(event)
         elif kind is RiskAction and event.filled_lots:
             self._remember_forced(event)
-
-    def _report(self, owner: int, event: AgentEvent) -> None:
-        """Note a report; `deliver` sends all that one message or mark has caused, per owner."""
-        waiting = self._waiting.get(owner)
-        if waiting is None:
-            self._waiting[owner] = [event]
-        else:
-            waiting.append(event)
 
     def _remember_forced(self, action: RiskAction) -> None:
         """Forced flow moves the outside price like other flow, but linearly in its size."""
@@ -452,6 +482,12 @@ class Simulation:
                     row[t.T_RATIO],
                 )
             )
+
+
+def owner_of(event: AgentEvent) -> int:
+    """The account that an order event, not a fill, is about."""
+    owner: int = event.owner if type(event) is OrderRejected else event.order.owner  # type: ignore[union-attr]
+    return owner
 
 
 def _logs(prices: FloatArray) -> list[float]:

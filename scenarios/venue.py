@@ -6,7 +6,7 @@ Nothing here decides anything; it turns ticks and tables into what the port prom
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from math import exp, nan
 from typing import TYPE_CHECKING, Any
@@ -147,7 +147,7 @@ class VenueConnection:
     ) -> None:
         self._simulation = simulation
         self._view = VenueAccount(simulation, account)
-        self._latency_ns = latency_ns
+        self._send = simulation.wire(latency_ns).send
         self.owner = account.number
         self.hedged_outside = hedged_outside
         self.desk = OrderDesk()
@@ -171,16 +171,16 @@ class VenueConnection:
 
     def submit(self, request: OrderRequest, tag: int = 0) -> OwnOrder:
         own = self.desk.open(request, tag)
-        self._later(partial(self._arrive, own))
+        self._send(partial(self._arrive, own))
         return own
 
     def cancel(self, own: OwnOrder) -> None:
-        self._later(partial(self._arrive_cancel, own))
+        self._send(partial(self._arrive_cancel, own))
 
     def amend(
         self, own: OwnOrder, *, size_lots: int | None = None, price_ticks: int | None = None
     ) -> None:
-        self._later(partial(self._arrive_amend, own, size_lots, price_ticks))
+        self._send(partial(self._arrive_amend, own, size_lots, price_ticks))
 
     def cancel_all(self, instrument_id: str) -> None:
         for own in list(self.live_orders(instrument_id)):
@@ -188,10 +188,6 @@ class VenueConnection:
 
     def live_orders(self, instrument_id: str) -> Collection[OwnOrder]:
         return self.desk.live(instrument_id)
-
-    def _later(self, action: Callable[[Any], None]) -> None:
-        timeout = self._simulation.env.timeout(self._latency_ns)
-        timeout.callbacks.append(action)
 
     def _arrive(self, own: OwnOrder, _: Any) -> None:
         events = self._simulation.submit(self, own.request)
@@ -213,11 +209,15 @@ class VenueConnection:
 
     def report_later(self, events: list[AgentEvent]) -> None:
         """Deliver reports to the trader after his latency."""
-        self._later(partial(self._report, events))
+        self._send(partial(self._report, events))
 
     def _report(self, events: list[AgentEvent], _: Any) -> None:
-        agent = self.agent
+        report = self.desk.report
+        if self.agent is None:
+            for event in events:
+                report(event)
+            return
+        on_event = self.agent.on_event
         for event in events:
-            self.desk.report(event)
-            if agent is not None:
-                agent.on_event(event)
+            report(event)
+            on_event(event)
