@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from accounts.listing import Listing
     from exchange.order import OrderRequest
 
+LIMIT: Final = int(OrderType.LIMIT)
+IOC: Final = int(OrderType.IOC)
 SPOT_MODE: Final = int(AccountMode.SPOT)
 IMMEDIATE: Final = frozenset(
     map(int, (OrderType.MARKET, OrderType.IOC, OrderType.FOK, OrderType.OPTIMAL_LIMIT_IOC))
@@ -48,16 +50,19 @@ def rule_refusal(
         return RejectReason.ACCOUNT_BLOCKED
     if account.mode == SPOT_MODE and not listing.is_spot:
         return RejectReason.ACCOUNT_MODE
-    reason = check_request(listing.instrument, request)
-    if reason is not None:
-        return reason
-    if request.size_lots > listing.limit_lots:
+    price, lots, order_type = request.price_ticks, request.size_lots, request.order_type
+    plain = order_type == LIMIT or order_type == IOC
+    if not plain or listing.is_option or price is None or price <= 0 or lots <= 0:
+        # a plain order that gets past the line above meets all the book's rules
+        reason = check_request(listing.instrument, request)
+        if reason is not None:
+            return reason
+    if lots > listing.limit_lots:
         return RejectReason.POSITION_LIMIT
     if stale:
         return RejectReason.INSTRUMENT_SUSPENDED
-    price = request.price_ticks
-    if price is not None and request.order_type not in SWEEPING:
-        if price * request.size_lots > listing.most_tick_lots:
+    if price is not None and (plain or order_type not in SWEEPING):
+        if price * lots > listing.most_tick_lots:
             return RejectReason.PRICE_LIMIT
         if request.side > 0:
             if price > listing.high_ticks:

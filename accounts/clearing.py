@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from accounts.account import BORROWING_MODES, Account, AccountMode, Balance, Position
 from accounts.admission import (
     IMMEDIATE,
+    IOC,
     SWEEPING,
     margin_refusal,
     rule_refusal,
@@ -33,6 +34,7 @@ from accounts.settlement import Settlement
 from exchange.events import (
     CancelReason,
     Fill,
+    OrderAccepted,
     OrderCancelled,
     OrderRejected,
     RejectReason,
@@ -192,9 +194,15 @@ class ClearingHouse:
         if reason is not None:
             detail = "the mark price is missing or stale" if stale else ""
             return self._reject(now_ns, request, account, reason, detail)
-        unmet = self.conditions.refusal(now_ns, account, listing, request)
-        if unmet is not None:
-            return self._reject(now_ns, request, account, *unmet)
+        if (
+            request.order_type > IOC
+            or request.client_order_id
+            or request.reduce_only
+            or len(account.orders) >= self.conditions.limits.open_orders_per_instrument
+        ):  # only these can meet a condition
+            unmet = self.conditions.refusal(now_ns, account, listing, request)
+            if unmet is not None:
+                return self._reject(now_ns, request, account, *unmet)
         position = account.positions.get(listing.number) or self.position(account, listing)
         side = 1 if request.side > 0 else -1  # kernels take plain integers
         order_type, price = request.order_type, request.price_ticks
@@ -251,6 +259,9 @@ class ClearingHouse:
         """Match an admitted order, settle its fills, keep what rests."""
         account.orders[order.order_id] = order
         events: list[Any] = listing.engine.submit(order, now_ns)
+        if len(events) == 1 and type(events[0]) is OrderAccepted and not account.reduce_only:
+            self.emit(events[0])  # it rests, and nothing else has happened
+            return events
         self._apply(now_ns, listing, events)
         if account.reduce_only:
             self.conditions.moved(account, listing)
@@ -311,14 +322,17 @@ class ClearingHouse:
         cause_id: int = 0,
     ) -> list[Any]:
         """Cancel an open order; an empty list if the account has none of that id. O(columns)."""
-        order = self.accounts[account_number].orders.get(order_id)
+        account = self.accounts[account_number]
+        order = account.orders.get(order_id)
         if order is None:
             return []
         if cause_id:
             order.cause_id = cause_id
         listing = self.listings[order.instrument.instrument_id]
-        events = listing.engine.cancel(order_id, now_ns, reason)
-        self._apply(now_ns, listing, events)
+        events: list[Any] = listing.engine.cancel(order_id, now_ns, reason)
+        self.exposures.remove_order(order.slot)
+        del account.orders[order_id]
+        self.emit(events[0])
         return events
 
     def cancel_all(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from accounts.account import BORROWING_MODES
 from accounts.exposures import Exposures
 from accounts.market import Market
 from risk import order_tables as t
@@ -52,7 +53,8 @@ def switch_rules(house: ClearingHouse, now_ns: int, rules: RuleSet) -> None:
 
 def _enter(house: ClearingHouse, exposures: Exposures, account: Account) -> None:
     """Give an account its rows in fresh tables, under the number it has."""
-    number = exposures.add_account(auto_borrow=account.auto_borrow)
+    borrows = account.auto_borrow and account.mode in BORROWING_MODES
+    number = exposures.add_account(mode=int(account.mode), auto_borrow=borrows)
     assert number == account.number, (number, account.number)
     for balance in account.balances.values():
         balance.row = exposures.currency_row(number, balance.number)
@@ -66,6 +68,9 @@ def _enter(house: ClearingHouse, exposures: Exposures, account: Account) -> None
         )
         exposures.positions[position.row, t.P_LOTS] = position.lots
         exposures.positions[position.row, t.P_COST] = position.cost_atoms
+        leverage = account.leverage.get(position.instrument.instrument_id)
+        if leverage is not None:
+            exposures.set_leverage(position.row, leverage)
     for order in account.orders.values():
         listing = house.listings[order.instrument.instrument_id]
         order.slot = exposures.order_row()
