@@ -181,6 +181,13 @@ class BookTable(Model):
     mode: Literal["portfolio", "multi_currency"] | None = None
 
 
+class RuleChange(Model):
+    """Another rule set from a moment on, with positions open."""
+
+    at: Time
+    rules: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
 class Scenario(Model):
     """One experiment: a market, its traders, the rules, and what to record."""
 
@@ -193,6 +200,7 @@ class Scenario(Model):
     venue: VenueTable = Field(default_factory=VenueTable)
     recording: RecordingTable = Field(default_factory=RecordingTable)
     book: BookTable | None = None
+    rule_changes: tuple[RuleChange, ...] = ()
     agents: Annotated[tuple[Annotated[AnyAgent, Discriminator("kind")], ...], Field(min_length=1)]
 
 
@@ -246,9 +254,22 @@ def parse_scenario(tables: Mapping[str, Any]) -> Scenario:
         scenario = Scenario.model_validate(expanded)
     except ValidationError as error:
         raise as_scenario_error(error, Scenario, numbers) from None
+    _check_rule_changes(scenario)
     for number, agent in zip(numbers, scenario.agents, strict=True):
         _check_listed(number, agent, scenario.market)
     return scenario
+
+
+def _check_rule_changes(scenario: Scenario) -> None:
+    """Raises UserError where a change is outside the run or not after the one before it."""
+    before = scenario.market.start
+    for number, change in enumerate(scenario.rule_changes):
+        if not before < change.at < scenario.market.end:
+            raise UserError(
+                f"rule_changes.{number}.at: {format_time(change.at)} is not after"
+                f" {format_time(before)} and before {format_time(scenario.market.end)}"
+            )
+        before = change.at
 
 
 def _check_listed(number: int, agent: Any, market: MarketTable) -> None:

@@ -217,6 +217,11 @@ class FrameBuilder:
             (pl.col("rate_e8") / 1e8).alias("rate"), *self._prices(rows, mark="mark_ticks")
         )
 
+    def _decode_deliveries(
+        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+    ) -> pl.DataFrame:
+        return self._instruments(frame).with_columns((pl.col("price_e8") / 1e8).alias("price"))
+
     def _decode_marks(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
         quoted = {"last": "last_ticks", "best_bid": "bid_ticks", "best_ask": "ask_ticks"}
         frame = self._instruments(frame).with_columns(

@@ -31,6 +31,7 @@ from accounts.events import (
     RiskAction,
     StateChange,
 )
+from accounts.expiry import Delivery
 from exchange.events import (
     Fill,
     OrderAccepted,
@@ -258,6 +259,7 @@ class Recorder:
         bankruptcies = self._writer_of("bankruptcies")
         deleveragings = self._writer_of("deleveragings")
         funds, fundings = self._writer_of("funds"), self._writer_of("funding")
+        deliveries = self._writer_of("deliveries")
         samples, positions = self._writer_of("marks"), self._writer_of("positions")
         pools = self._tables["bankruptcies"].words
         fund_words = self._tables["funds"].words
@@ -290,6 +292,12 @@ class Recorder:
                 e.paid_atoms,
             )  # fmt: skip
 
+        def delivered(e: Delivery) -> None:
+            deliveries(
+                e.time_ns, number[e.instrument_id], e.price_e8, e.long_lots, e.paid_atoms,
+                e.fee_atoms,
+            )  # fmt: skip
+
         def sample(e: MarketSample) -> None:
             samples(
                 e.time_ns, e.instrument, e.index_e8, e.mark_ticks, e.last_ticks, e.bid_ticks,
@@ -304,6 +312,7 @@ class Recorder:
             Deleveraging: deleveraged,
             FundBalance: fund,
             FundingPayment: funding,
+            Delivery: delivered,
             MarketSample: sample,
             PositionSnapshot: held,
             Marks: self._mark,

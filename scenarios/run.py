@@ -11,7 +11,7 @@ from typing import Any
 
 from agents.parameters import AgentParameters
 from exchange.instrument import parse_instrument
-from risk.rules import RulesError, load_rules
+from risk.rules import RulesError, RuleSet, load_rules
 from scenarios.book_file import Book
 from scenarios.book_opening import load_book
 from scenarios.config import Scenario, load_scenario
@@ -53,26 +53,36 @@ def run_scenario(
     none. on_progress(now_ns, start_ns, end_ns) after each mark; on_start gets the simulation before
     it runs. Raises UserError for anything wrong in the scenario.
 
-    >>> short = {"market.end": "2020-03-12T06:00:10Z"}
+    >>> short = {"market.end": "2020-03-12T09:00:10Z"}
     >>> run_scenario("black-thursday", overrides=short, keep=False)["liquidated_accounts"]
     0
     """
     started = time.perf_counter()
     loaded, tables, folder = load_scenario(scenario, overrides)
     seed = loaded.seed if seed is None else seed
-    try:
-        rules = load_rules(loaded.rules)
-    except RulesError as error:
-        first, *others = str(error).splitlines()
-        raise UserError(with_rest(f"rules: {first}", len(others))) from None
+    rules = _rules("rules", loaded.rules)
+    changes = tuple(
+        (change.at, _rules(f"rule_changes.{number}.rules", change.rules))
+        for number, change in enumerate(loaded.rule_changes)
+    )
     book = load_book(loaded, folder)
     path = scenario_path(loaded, seed, folder)
     place = None
     if keep:
         place = Path(out) if out is not None else RUNS / run_name(loaded.name, seed, tables)
     return _play(
-        loaded, tables, path, rules, seed, place, started, on_progress, on_start, extra_agents, book
-    )
+        loaded, tables, path, rules, changes, seed, place, started, on_progress, on_start,
+        extra_agents, book,
+    )  # fmt: skip
+
+
+def _rules(field: str, name: str) -> RuleSet:
+    """A rule set by name or path. Raises UserError naming the field."""
+    try:
+        return load_rules(name)
+    except RulesError as error:
+        first, *others = str(error).splitlines()
+        raise UserError(with_rest(f"{field}: {first}", len(others))) from None
 
 
 @contextmanager
@@ -97,7 +107,8 @@ def _play(
     loaded: Scenario,
     tables: dict[str, Any],
     path: PricePath,
-    rules: Any,
+    rules: RuleSet,
+    rule_changes: tuple[tuple[int, RuleSet], ...],
     seed: int,
     place: Path | None,
     started: float,
@@ -122,7 +133,14 @@ def _play(
             directory.warn(note)
     recorder = Recorder(place, instruments, record=loaded.recording.tables)
     simulation = Simulation(
-        loaded, path, rules, seed, recorder, extra_agents=extra_agents, book=book
+        loaded,
+        path,
+        rules,
+        seed,
+        recorder,
+        extra_agents=extra_agents,
+        book=book,
+        rule_changes=rule_changes,
     )
     if directory is not None:
         directory.manifest["accounts"] = [account.name for account in simulation.house.accounts]

@@ -214,6 +214,7 @@ class Run:
 
     `run.fills`, `run.orders`, `run.marks`, `run.accounts`, `run.states`, `run.warnings`,
     `run.liquidations`, `run.bankruptcies`, `run.deleveragings`, `run.funds`, `run.funding`,
+    `run.deliveries`,
     `run.ledger` and `run.prices` all have `seq` (order over all tables) and `time` (UTC).
     """
 
@@ -329,6 +330,11 @@ class Run:
     def funding(self) -> pl.DataFrame:
         """Funding settlements of perpetuals."""
         return self.table("funding")
+
+    @cached_property
+    def deliveries(self) -> pl.DataFrame:
+        """Contracts that expired: settlement price, open interest closed, what was paid."""
+        return self.table("deliveries")
 
     @cached_property
     def positions(self) -> pl.DataFrame:

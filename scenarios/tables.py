@@ -110,6 +110,7 @@ FUNDS = _spec(
     small=True,
 )
 FUNDING = _spec("funding", "instrument rate_e8 mark_ticks long_lots paid_atoms", small=True)
+DELIVERIES = _spec("deliveries", "instrument price_e8 long_lots paid_atoms fee_atoms", small=True)
 MARKS = _spec(
     "marks",
     "instrument index_e8 mark_ticks last_ticks bid_ticks ask_ticks open_interest_lots "
@@ -121,7 +122,7 @@ LEDGER = _spec("ledger", "kind debit credit atoms reference")
 
 FIXED_TABLES = (
     ORDERS, FILLS, ACCOUNTS, STATES, WARNINGS, LIQUIDATIONS, BANKRUPTCIES, DELEVERAGINGS, FUNDS,
-    FUNDING, MARKS, POSITIONS,
+    FUNDING, DELIVERIES, MARKS, POSITIONS,
 )  # fmt: skip
 
 
