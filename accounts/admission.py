@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from accounts.listing import Listing
     from exchange.order import OrderRequest
 
-LIMIT: Final = int(OrderType.LIMIT)
+PLAIN: Final = (int(OrderType.LIMIT), int(OrderType.IOC))
 IOC: Final = int(OrderType.IOC)
 SPOT_MODE: Final = int(AccountMode.SPOT)
 IMMEDIATE: Final = frozenset(
@@ -51,7 +51,7 @@ def rule_refusal(
     if account.mode == SPOT_MODE and not listing.is_spot:
         return RejectReason.ACCOUNT_MODE
     price, lots, order_type = request.price_ticks, request.size_lots, request.order_type
-    plain = order_type == LIMIT or order_type == IOC
+    plain = order_type in PLAIN
     if not plain or listing.is_option or price is None or price <= 0 or lots <= 0:
         # a plain order that gets past the line above meets all the book's rules
         reason = check_request(listing.instrument, request)
