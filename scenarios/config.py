@@ -41,6 +41,8 @@ from scenarios.validation_errors import not_allowed
 
 LIBRARY = "scenarios.library"
 LARGEST_FILE = 4 << 20
+FILES = ("market.path", "book.file")
+"""Fields that name files."""
 Positive = Annotated[float, Field(gt=0.0, le=1e15)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 DEFAULT_INDEX_SHARE = 0.1
@@ -228,9 +230,9 @@ def load_scenario(
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_pair, overrides)
     for key, value in pairs:
         _lay_in(tables, key, value)
-        if key == "market.path" and isinstance(value, str) and Path(value).is_file():
+        if key in FILES and isinstance(value, str) and Path(value).is_file():
             # what the command line names is found from where the command runs
-            tables["market"]["path"] = str(Path(value).resolve())
+            _lay_in(tables, key, str(Path(value).resolve()))
     tables = _plain(tables)
     return parse_scenario(tables), tables, folder
 

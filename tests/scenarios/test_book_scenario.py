@@ -13,6 +13,7 @@ from risk import order_tables as t
 from scenarios.book_checks import MODES
 from scenarios.book_margin import BookMargin
 from scenarios.book_opening import counterparty_words
+from scenarios.config import load_scenario
 from scenarios.errors import UserError
 from scenarios.run import run_scenario
 from scenarios.simulation import Simulation
@@ -147,3 +148,14 @@ def test_what_does_not_fit_is_refused(
 def test_a_book_that_is_not_there() -> None:
     with pytest.raises(UserError, match=r"nowhere\.csv: no such file"):
         run_scenario("black-thursday", overrides={"book": {"file": "nowhere.csv"}}, keep=False)
+
+
+def test_the_command_line_names_a_book_from_where_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "scenario.toml").write_text(SCENARIO)
+    (tmp_path / "mine.csv").write_text(HEAD + ROWS)
+    monkeypatch.chdir(tmp_path)
+    _, tables, _ = load_scenario("elsewhere/scenario.toml", ["book.file=mine.csv"])
+    assert tables["book"]["file"] == str(tmp_path / "mine.csv")
