@@ -1,16 +1,18 @@
 """Funding of perpetuals: what longs pay shorts, or the reverse, at fixed hours.
 
-The premium (mid - index) / index is sampled once a minute; at the settlement the rate is the
-average over the last interval, with the interest term of the rule set's formula, clamped and
-capped, as an integer of 1e-8. Each account's payment is rounded once; what does not add up goes to
-the rounding account.
+The premium over the index is sampled once a minute, from impact prices or from the mid by rule
+set; at the settlement the rate is the average over the last interval, with the interest term of
+the rule set's formula, clamped and capped, as an integer of 1e-8. Each account's payment is
+rounded once; what does not add up goes to the rounding account.
 
 Source: portfolio-margin.md section 11.3, golden case G9.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from accounts.events import FundingPayment, PostingKind
@@ -18,13 +20,31 @@ from exchange.instrument import InstrumentKind
 from exchange.units import divide_rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from accounts.clearing import ClearingHouse
     from accounts.listing import Listing
+    from exchange.book import PriceLevel
 
 E8 = 10**8
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
 FUNDING, ROUNDING = int(PostingKind.FUNDING), int(PostingKind.ROUNDING)
+
+
+def impact_ticks(levels: Iterable[PriceLevel], lots: int) -> Fraction:
+    """Average price of the best `lots` of a side that is not empty, exact; of all if it has less.
+
+    O(levels touched).
+    """
+    left, paid = lots, 0
+    for level in levels:
+        take = min(left, level.lots)
+        paid += take * level.price_ticks
+        left -= take
+        if left == 0:
+            break
+    return Fraction(paid, lots - left)
 
 
 class Funding:
@@ -47,15 +67,36 @@ class Funding:
     def sample(self) -> None:
         """Take each book's premium over the index; call once a minute. O(perpetuals)."""
         for listing in self.perpetuals:
-            book = listing.engine.book
-            bid, ask = book.bids.best, book.asks.best
             index_ticks = self._index_ticks(listing)
-            if bid is None or ask is None or index_ticks <= 0:
-                continue
+            premium = self._premium_e8(listing, index_ticks) if index_ticks > 0 else None
+            if premium is not None:
+                self.premiums_e8[listing.number].append(premium)
+
+    def _premium_e8(self, listing: Listing, index_ticks: int) -> int | None:
+        """Premium now in 1e-8; None where a side of the book is empty. Source: 11.3.
+
+        impact: (max(0, impact bid - index) - max(0, index - impact ask)) / index, where an impact
+        price is the average at which the rule set's notional would trade, or all that is there.
+        """
+        book = listing.engine.book
+        bid, ask = book.bids.best, book.asks.best
+        if bid is None or ask is None:
+            return None
+        if self.rules.premium == "mid":
             difference = bid.price_ticks + ask.price_ticks - 2 * index_ticks
-            self.premiums_e8[listing.number].append(
-                divide_rounded(difference * E8, 2 * index_ticks)
-            )
+            return divide_rounded(difference * E8, 2 * index_ticks)
+        lots = self._impact_lots(listing, index_ticks)
+        above = impact_ticks(book.bids, lots) - index_ticks
+        below = index_ticks - impact_ticks(book.asks, lots)
+        return round((max(Fraction(0), above) - max(Fraction(0), below)) * E8 / index_ticks)
+
+    def _impact_lots(self, listing: Listing, index_ticks: int) -> int:
+        """Lots whose value at the index is the impact notional, at least 1."""
+        instrument = listing.instrument
+        per_lot = instrument.units_per_lot
+        if not instrument.inverse:
+            per_lot *= index_ticks * Fraction(instrument.tick)
+        return max(1, math.ceil(Fraction(self.rules.impact_notional) / per_lot))
 
     def _index_ticks(self, listing: Listing) -> int:
         market, instrument = self.house.market, listing.instrument
@@ -105,6 +146,4 @@ class Funding:
         # half an atom per holder at most is left on the way; it is nobody's
         rounding = ledger.open("rounding", instrument.settle)
         ledger.post(now_ns, ROUNDING, clearing, rounding, total, listing.number)
-        house.emit(
-            FundingPayment(now_ns, instrument.instrument_id, rate_e8, mark, long_lots, paid)
-        )
+        house.emit(FundingPayment(now_ns, instrument.instrument_id, rate_e8, mark, long_lots, paid))

@@ -103,13 +103,19 @@ class DeleveragingRules(RulesModel):
 
 
 class FundingRules(RulesModel):
-    """Funding of perpetuals; rates per interval.  Source: 11.3."""
+    """Funding of perpetuals; rates per interval.  Source: 11.3.
+
+    premium: from the average prices at which `impact_notional` (quote currency; inverse contracts:
+    USD) would sell and buy, or from the mid.
+    """
 
     formula: Literal["no_rate", "with_rate"]
     interval_hours: Positive
     interest: Annotated[float, Field(ge=-0.01, le=0.01)]
     clamp: Rate
     cap: Rate
+    premium: Literal["impact", "mid"]
+    impact_notional: Positive
 
 
 class MarkRules(RulesModel):
