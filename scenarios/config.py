@@ -79,8 +79,10 @@ class MarketTable(Model):
     """Prices, instruments and the world outside.
 
     own_index_share: weight of the venue's own spot book in the index, of all coins or by coin.
-    usual_volatility: by coin, in place of `outside.usual_volatility`. implied_vol: of all options
-    at the start; it follows `implied_vol_legs` and grows as max(1, stress) to
+    usual_volatility: by coin, in place of `outside.usual_volatility`. implied_vol: of options at
+    the money and at 30 days, at the start. Over strikes and expiries it has the shape of
+    `implied_vol_skew` and `implied_vol_curvature`, or of a recorded `surface` (a shipped name or a
+    CSV); over time it follows `implied_vol_legs` and grows as max(1, stress) to
     `implied_vol_stress_power`.
     """
 
@@ -98,6 +100,9 @@ class MarketTable(Model):
     implied_vol: Annotated[float, Field(gt=0.0, le=10.0)] = 0.7
     implied_vol_legs: tuple[Leg, ...] = ()
     implied_vol_stress_power: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    implied_vol_skew: Annotated[float, Field(ge=-5.0, le=5.0)] = 0.0
+    implied_vol_curvature: Annotated[float, Field(ge=0.0, le=20.0)] = 0.0
+    surface: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     currencies: tuple[str, ...] = ()
 
     @model_validator(mode="after")

@@ -6,11 +6,12 @@ import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.parameters import AgentParameters
-from exchange.instrument import parse_instrument
+from exchange.instrument import Instrument, parse_instrument
 from risk.rules import RulesError, RuleSet, load_rules
 from scenarios.book_file import Book
 from scenarios.book_opening import load_book
@@ -58,22 +59,119 @@ def run_scenario(
     0
     """
     started = time.perf_counter()
+    job = _prepare(scenario, seed, overrides)
+    place = None
+    if keep:
+        name = run_name(job.scenario.name, job.seed, job.tables)
+        place = Path(out) if out is not None else RUNS / name
+    directory = None if place is None else _open_directory(job, place)
+    recorder = Recorder(place, job.instruments, record=job.scenario.recording.tables)
+    simulation = Simulation(
+        job.scenario,
+        job.path,
+        job.rules,
+        job.seed,
+        recorder,
+        extra_agents=extra_agents,
+        book=job.book,
+        rule_changes=job.rule_changes,
+        folder=job.folder,
+    )
+    if directory is not None:
+        directory.manifest["accounts"] = [account.name for account in simulation.house.accounts]
+    if on_start is not None:
+        on_start(simulation)
+    start_ns, end_ns = job.path.start_ns, job.path.end_ns
+    progress = None
+    if on_progress is not None:
+
+        def progress(now_ns: int) -> None:
+            on_progress(now_ns, start_ns, end_ns)
+
+    with _quiet_collector():
+        simulation.run(progress)
+    event_hash = recorder.close()
+    summary = _summary(job, simulation, recorder, event_hash)
+    summary["wall_seconds"] = round(time.perf_counter() - started, 3)
+    if directory is not None:
+        directory.finish(summary, event_hash, recorder.rows)
+        summary["folder"] = str(place)
+    return summary
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A scenario with everything that its files say."""
+
+    scenario: Scenario
+    tables: dict[str, Any]
+    folder: Path
+    seed: int
+    rules: RuleSet
+    rule_changes: tuple[tuple[int, RuleSet], ...]
+    path: PricePath
+    book: Book | None
+    instruments: tuple[Instrument, ...]
+
+
+def _prepare(
+    scenario: str | Path, seed: int | None, overrides: Iterable[str] | Mapping[str, Any]
+) -> _Job:
+    """Read and check all files before anything runs or is written. Raises UserError."""
     loaded, tables, folder = load_scenario(scenario, overrides)
     seed = loaded.seed if seed is None else seed
-    rules = _rules("rules", loaded.rules)
     changes = tuple(
         (change.at, _rules(f"rule_changes.{number}.rules", change.rules))
         for number, change in enumerate(loaded.rule_changes)
     )
-    book = load_book(loaded, folder)
-    path = scenario_path(loaded, seed, folder)
-    place = None
-    if keep:
-        place = Path(out) if out is not None else RUNS / run_name(loaded.name, seed, tables)
-    return _play(
-        loaded, tables, path, rules, changes, seed, place, started, on_progress, on_start,
-        extra_agents, book,
-    )  # fmt: skip
+    return _Job(
+        loaded,
+        tables,
+        folder,
+        seed,
+        _rules("rules", loaded.rules),
+        changes,
+        scenario_path(loaded, seed, folder),
+        load_book(loaded, folder),
+        tuple(parse_instrument(name) for name in loaded.market.instruments),
+    )
+
+
+def _open_directory(job: _Job, place: Path) -> RunDirectory:
+    """The results folder, with what a reader must know of the path."""
+    directory = RunDirectory.open(
+        place,
+        scenario=job.scenario.name,
+        seed=job.seed,
+        config=job.tables,
+        instruments=job.instruments,
+        account_names=[],
+        paths={s.series: s.file or s.kind for s in job.path.sources},
+    )
+    bases = {instrument.base for instrument in job.instruments}
+    for note in (*job.path.notes, *job.path.index_notes(bases)):
+        directory.warn(note)
+    return directory
+
+
+def _summary(
+    job: _Job, simulation: Simulation, recorder: Recorder, event_hash: str
+) -> dict[str, Any]:
+    """The counted part of summary.json."""
+    house = simulation.house
+    summary = {
+        "scenario": job.scenario.name,
+        "seed": job.seed,
+        "event_hash": event_hash,
+        "simulated_seconds": (job.path.end_ns - job.path.start_ns) / 1e9,
+        "wall_seconds": 0.0,
+        "accounts": len(house.accounts),
+        **recorder.summary.figures(),
+        "conservation_error_atoms": house.ledger.conservation_error(),
+    }
+    if simulation.book is not None:
+        summary["book"] = simulation.book.figures(house)
+    return summary
 
 
 def _rules(field: str, name: str) -> RuleSet:
@@ -101,73 +199,3 @@ def _quiet_collector() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
-
-
-def _play(
-    loaded: Scenario,
-    tables: dict[str, Any],
-    path: PricePath,
-    rules: RuleSet,
-    rule_changes: tuple[tuple[int, RuleSet], ...],
-    seed: int,
-    place: Path | None,
-    started: float,
-    on_progress: Callable[[int, int, int], None] | None,
-    on_start: Callable[[Simulation], None] | None,
-    extra_agents: tuple[tuple[str, AgentParameters], ...],
-    book: Book | None,
-) -> dict[str, Any]:
-    instruments = [parse_instrument(name) for name in loaded.market.instruments]
-    directory = None
-    if place is not None:
-        directory = RunDirectory.open(
-            place,
-            scenario=loaded.name,
-            seed=seed,
-            config=tables,
-            instruments=instruments,
-            account_names=[],
-            paths={s.series: s.file or s.kind for s in path.sources},
-        )
-        for note in (*path.notes, *path.index_notes({i.base for i in instruments})):
-            directory.warn(note)
-    recorder = Recorder(place, instruments, record=loaded.recording.tables)
-    simulation = Simulation(
-        loaded,
-        path,
-        rules,
-        seed,
-        recorder,
-        extra_agents=extra_agents,
-        book=book,
-        rule_changes=rule_changes,
-    )
-    if directory is not None:
-        directory.manifest["accounts"] = [account.name for account in simulation.house.accounts]
-    if on_start is not None:
-        on_start(simulation)
-    progress = None
-    if on_progress is not None:
-
-        def progress(now_ns: int) -> None:
-            on_progress(now_ns, path.start_ns, path.end_ns)
-
-    with _quiet_collector():
-        simulation.run(progress)
-    event_hash = recorder.close()
-    summary = {
-        "scenario": loaded.name,
-        "seed": seed,
-        "event_hash": event_hash,
-        "simulated_seconds": (path.end_ns - path.start_ns) / 1e9,
-        "wall_seconds": round(time.perf_counter() - started, 3),
-        "accounts": len(simulation.house.accounts),
-        **recorder.summary.figures(),
-        "conservation_error_atoms": simulation.house.ledger.conservation_error(),
-    }
-    if simulation.book is not None:
-        summary["book"] = simulation.book.figures(simulation.house)
-    if directory is not None:
-        directory.finish(summary, event_hash, recorder.rows)
-        summary["folder"] = str(place)
-    return summary

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import exp, log
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from exchange.events import Fill, OrderAccepted, OrderAmended, OrderCancelled, O
 from exchange.instrument import Instrument, InstrumentKind, parse_instrument
 from exchange.order import OrderRequest, Side
 from risk import order_tables as t
+from risk.contracts import NS_PER_DAY
 from risk.rules import RuleSet
 from scenarios.book_file import Book
 from scenarios.book_opening import open_book
@@ -43,6 +45,7 @@ from scenarios.paths import PricePath
 from scenarios.sampling import FloatArray
 from scenarios.streams import Streams
 from scenarios.venue import VenueConnection, VenueMarket
+from scenarios.volatility import parametric_shape, recorded_shape
 from scenarios.wire import Wire
 
 E8 = 10**8
@@ -70,6 +73,7 @@ class Simulation:
         extra_agents: tuple[tuple[str, AgentParameters], ...] = (),
         book: Book | None = None,
         rule_changes: tuple[tuple[int, RuleSet], ...] = (),
+        folder: Path = Path(),
     ) -> None:
         self.scenario = scenario
         self.path = path
@@ -77,6 +81,12 @@ class Simulation:
         self.env = simpy.Environment(initial_time=path.start_ns)
         self._record = emit
         self.instruments = [parse_instrument(name) for name in scenario.market.instruments]
+        table = scenario.market
+        self._volatility_shape = (
+            parametric_shape(table.implied_vol_skew, table.implied_vol_curvature)
+            if table.surface is None
+            else recorded_shape(table.surface, folder)
+        )
         self.house = ClearingHouse(
             self.instruments,
             rules,
@@ -338,11 +348,15 @@ class Simulation:
         return {i.instrument_id: self.implied_vol(i) for i in options} if options else None
 
     def implied_vol(self, instrument: Instrument) -> float:
-        """Annual implied volatility of an option's mark: flat over strikes and expiries."""
-        table = self.scenario.market
-        factor = table.implied_vol_factor((self.env.now - self.path.start_ns) / SECOND_NS)
+        """Annual implied volatility of an option's mark: the level now x the surface's shape."""
+        table, now = self.scenario.market, self.env.now
+        factor = table.implied_vol_factor((now - self.path.start_ns) / SECOND_NS)
         stress = max(1.0, self.outside[instrument.base].stress.stress)
-        return float(table.implied_vol * factor * stress**table.implied_vol_stress_power)
+        level = table.implied_vol * factor * stress**table.implied_vol_stress_power
+        assert instrument.strike is not None and instrument.expiry_ns is not None
+        moneyness = log(float(instrument.strike) / self.index_price(instrument.base, "USD"))
+        days = (instrument.expiry_ns - now) / NS_PER_DAY
+        return float(level * self._volatility_shape(days, moneyness))
 
     def index_price(self, base: str, quote: str) -> float:
         """Index of a pair in its quote currency."""
@@ -390,7 +404,9 @@ class Simulation:
             return
         self._reports = []
         if len(reports) == 1 and type(reports[0]) is not Fill:
-            self._send_reports(owner_of(reports[0]), reports)
+            venue = self.connections.get(owner_of(reports[0]))
+            if venue is not None:
+                venue.report_later(reports)
             return
         by_owner: dict[int, list[AgentEvent]] = {}
         for event in reports:
@@ -402,12 +418,9 @@ class Simulation:
             else:
                 by_owner.setdefault(owner_of(event), []).append(event)
         for owner, events in by_owner.items():
-            self._send_reports(owner, events)
-
-    def _send_reports(self, owner: int, events: list[AgentEvent]) -> None:
-        venue = self.connections.get(owner)
-        if venue is not None:
-            venue.report_later(events)
+            venue = self.connections.get(owner)
+            if venue is not None:
+                venue.report_later(events)
 
     def cancel(self, venue: VenueConnection, order_id: int) -> None:
         """A cancellation has arrived."""
