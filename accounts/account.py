@@ -98,6 +98,8 @@ class Account:
     leverage: dict[str, float] = field(default_factory=dict)  # by instrument, where a mode has one
     acknowledged: bool = True  # the declaration that portfolio margin asks for
     options_experience: bool = True
+    parent: Account | None = None  # of an isolated position's account: the trader's own
+    isolated: dict[int, Account] = field(default_factory=dict)  # by instrument number
     stp_mode: StpMode = StpMode.CANCEL_MAKER  # of orders that name none
     client_orders: dict[str, int] = field(default_factory=dict)  # client order id -> order id
     reduce_only: set[int] = field(default_factory=set)  # ids of open reduce-only orders, or more

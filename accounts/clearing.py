@@ -23,6 +23,7 @@ from accounts.admission import (
 )
 from accounts.events import Marks
 from accounts.exposures import Exposures
+from accounts.isolated import IsolatedMargin
 from accounts.ledger import Ledger
 from accounts.listing import Listing, make_listing
 from accounts.loans import Loans
@@ -101,6 +102,7 @@ class ClearingHouse:
         self._markers = [Marker(listing, rules.marks, listed_ns) for listing in self.by_number]
         self._stale_ns = round(rules.liquidation.stale_mark_s * 1e9)
         self.conditions = OrderConditions(self)
+        self.isolated = IsolatedMargin(self)
 
     # --- accounts ----------------------------------------------------------------------------
 
@@ -147,7 +149,7 @@ class ClearingHouse:
                 account.number, listing.number, settle.row, base.row
             )
             position = Position(instrument, listing.number, settle, base, ledger, row)
-            account.positions[listing.number] = position
+            account.positions[listing.number] = listing.positions[account.number] = position
             leverage = account.leverage.get(instrument.instrument_id)
             if leverage is not None:
                 self.exposures.set_leverage(row, leverage)
@@ -189,6 +191,8 @@ class ClearingHouse:
         listing = self.listings.get(request.instrument_id)
         if listing is None:
             return self._reject(now_ns, request, account, RejectReason.UNKNOWN_INSTRUMENT, "")
+        if request.isolated and account.parent is None:
+            return self.isolated.submit(now_ns, account, listing, request, check_ticks)
         stale = now_ns - self.market.time_ns > self._stale_ns
         reason = rule_refusal(listing, account, request, stale=stale)
         if reason is not None:
@@ -203,7 +207,7 @@ class ClearingHouse:
             unmet = self.conditions.refusal(now_ns, account, listing, request)
             if unmet is not None:
                 return self._reject(now_ns, request, account, *unmet)
-        position = account.positions.get(listing.number) or self.position(account, listing)
+        position = listing.positions.get(account_number) or self.position(account, listing)
         side = 1 if request.side > 0 else -1  # kernels take plain integers
         order_type, price = request.order_type, request.price_ticks
         if order_type in SWEEPING:
@@ -215,14 +219,23 @@ class ClearingHouse:
         code = exposures.place(
             row, position.row, side, checked, request.size_lots, order_type in IMMEDIATE
         )
+        if code > ACCEPTED_REDUCING and account.parent is not None:
+            code = self.isolated.closing_code(account, code, side, request.size_lots)
+            if code == ACCEPTED_REDUCING:
+                exposures.add_order(row, position.row, side, checked, request.size_lots)
         if code > ACCEPTED_REDUCING:
             exposures.free_order_row(row)
             resting_of = None if order_type in IMMEDIATE else account_number
             refused, detail = margin_refusal(code, exposures, resting_of)
             return self._reject(now_ns, request, account, refused, detail)
-        order = listing.engine.new_order(account_number, request, now_ns)
+        parent = account.parent
+        owner = account_number if parent is None else parent.number
+        order = listing.engine.new_order(owner, request, now_ns)
         order.price_ticks = price
         order.slot = row
+        order.holder = account_number
+        if parent is not None:
+            self.isolated.admitted(account, order)
         if request.stp_mode is None:
             order.stp_mode = account.stp_mode
         if request.client_order_id or request.reduce_only:
@@ -237,10 +250,12 @@ class ClearingHouse:
         row = self.exposures.order_row()
         price = request.price_ticks or 0
         self.exposures.add_order(row, position.row, int(request.side), price, request.size_lots)
+        owner = account.number if account.parent is None else account.parent.number
         order = listing.engine.new_order(
-            account.number, request, now_ns, is_liquidation=True, cause_id=cause_id
+            owner, request, now_ns, is_liquidation=True, cause_id=cause_id
         )
         order.slot = row
+        order.holder = account.number
         return self._match(now_ns, listing, account, order)
 
     def _reject(
@@ -251,7 +266,8 @@ class ClearingHouse:
         reason: RejectReason,
         detail: str,
     ) -> list[Any]:
-        event = OrderRejected(now_ns, request, account.number, reason, detail)
+        owner = account.number if account.parent is None else account.parent.number
+        event = OrderRejected(now_ns, request, owner, reason, detail)
         self.emit(event)
         return [event]
 
@@ -279,25 +295,29 @@ class ClearingHouse:
             elif kind is OrderCancelled:
                 order = event.order
                 self.exposures.remove_order(order.slot)
-                del self.accounts[order.owner].orders[order.order_id]
+                holder = self.accounts[order.holder]
+                del holder.orders[order.order_id]
+                if holder.parent is not None:
+                    self.isolated.cancelled(now_ns, holder, order)
             emit(event)
 
     def _settle(self, now_ns: int, listing: Listing, fill: Fill) -> None:
         maker, taker = fill.maker, fill.taker
-        making, taking = self.accounts[maker.owner], self.accounts[taker.owner]
+        making, taking = self.accounts[maker.holder], self.accounts[taker.holder]
         price, lots = fill.price_ticks, fill.size_lots
         value = listing.instrument.value_atoms(price, lots)
         maker_fee = listing.fee_atoms(listing.maker_rate, value, lots)
         taker_fee = listing.fee_atoms(listing.taker_rate, value, lots)
-        number = listing.number
+        positions = listing.positions
+        maker_position, taker_position = positions[maker.owner], positions[taker.owner]
         if taker.side > 0:
             self.settlement.settle(
-                now_ns, listing, taking.positions[number], making.positions[number], value, lots,
+                now_ns, listing, taker_position, maker_position, value, lots,
                 taker_fee, maker_fee, taker.slot, maker.slot, fill.fill_id,
             )
         else:
             self.settlement.settle(
-                now_ns, listing, making.positions[number], taking.positions[number], value, lots,
+                now_ns, listing, maker_position, taker_position, value, lots,
                 maker_fee, taker_fee, maker.slot, taker.slot, fill.fill_id,
             )
         listing.last_ticks = price
@@ -312,6 +332,10 @@ class ClearingHouse:
             making.orders.pop(maker.order_id, None)
         if not taker.remaining_lots:
             taking.orders.pop(taker.order_id, None)
+        if making.parent is not None:
+            self.isolated.filled(now_ns, making, maker, price, lots, maker_fee)
+        if taking.parent is not None:
+            self.isolated.filled(now_ns, taking, taker, price, lots, taker_fee)
 
     def cancel(
         self,
@@ -323,6 +347,8 @@ class ClearingHouse:
     ) -> list[Any]:
         """Cancel an open order; an empty list if the account has none of that id. O(columns)."""
         account = self.accounts[account_number]
+        if account.isolated:
+            account = self.isolated.holder_of(account, order_id)
         order = account.orders.get(order_id)
         if order is None:
             return []
@@ -332,6 +358,8 @@ class ClearingHouse:
         events: list[Any] = listing.engine.cancel(order_id, now_ns, reason)
         self.exposures.remove_order(order.slot)
         del account.orders[order_id]
+        if account.parent is not None:
+            self.isolated.cancelled(now_ns, account, order)
         self.emit(events[0])
         return events
 
@@ -343,9 +371,16 @@ class ClearingHouse:
         reason: CancelReason = CancelReason.USER,
         cause_id: int = 0,
     ) -> list[Any]:
-        """Cancel all open orders of an account (in one instrument). O(orders x columns)."""
+        """Cancel all open orders of an account (in one instrument), isolated ones too.
+
+        O(orders x columns).
+        """
         events: list[Any] = []
-        for order in list(self.accounts[account_number].orders.values()):
+        account = self.accounts[account_number]
+        orders = list(account.orders.values())
+        for holder in account.isolated.values():
+            orders += holder.orders.values()
+        for order in orders:
             if instrument_id is None or order.instrument.instrument_id == instrument_id:
                 events += self.cancel(now_ns, account_number, order.order_id, reason, cause_id)
         return events
@@ -367,6 +402,8 @@ class ClearingHouse:
         A refusal leaves the old order as it was. Source: 9.3, 12.6 (51502).
         """
         account = self.accounts[account_number]
+        if account.isolated:
+            account = self.isolated.holder_of(account, order_id)
         order = account.orders.get(order_id)
         if order is None:
             return []
@@ -399,6 +436,8 @@ class ClearingHouse:
                 return self._reject(now_ns, request, account, refused, detail)
         elif 0 < left < old_left:
             self.exposures.reduce_order(order.slot, left)
+        if account.parent is not None:
+            self.isolated.amended(account, order, left)
         events: list[Any] = listing.engine.amend(order_id, now_ns, new_size_lots, new_price_ticks)
         if type(events[0]) is OrderRejected:  # the book's own rules: the old order stays
             self.exposures.replace_order(order.slot, old_price, old_left)

@@ -147,7 +147,7 @@ class OrderConditions:
     def filled(self, now_ns: int, listing: Listing, fill: Fill) -> None:
         """Note a fill where one side has reduce-only or protected orders. O(1)."""
         for order in (fill.maker, fill.taker):
-            account = self.house.accounts[order.owner]
+            account = self.house.accounts[order.holder]
             self.moved(account, listing)
             if order.order_type >= _FIRST_MMP:
                 self.protection.filled(now_ns, account, listing, fill.size_lots)

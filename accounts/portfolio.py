@@ -15,6 +15,7 @@ from exchange.instrument import InstrumentKind
 from risk.portfolio import (
     MULTI_CURRENCY_MODE,
     PORTFOLIO_MODE,
+    IsolatedInput,
     OrderInput,
     Portfolio,
     PositionInput,
@@ -52,11 +53,30 @@ def portfolio_of(house: ClearingHouse, account: Account) -> Portfolio:
             )
             for order in account.orders.values()
         ),
+        isolated=tuple(isolated_inputs(house, account)),
         mode=PORTFOLIO_MODE if in_portfolio_mode else MULTI_CURRENCY_MODE,
         auto_borrow=account.auto_borrow,
         spot_offset=dict(account.spot_caps),
         leverage=dict(account.leverage),
     )
+
+
+def isolated_inputs(house: ClearingHouse, account: Account) -> list[IsolatedInput]:
+    """The account's open isolated positions with their margin; that of open orders is not in it."""
+    found: list[IsolatedInput] = []
+    for held in house.isolated.of(account):
+        position, instrument = held.position, held.listing.instrument
+        if position.lots:
+            found.append(
+                IsolatedInput(
+                    house.market.contracts[position.number],
+                    float(position.lots * instrument.lot),
+                    position.entry_price,
+                    house.isolated.margin_atoms(held) / house.market.atoms[instrument.settle],
+                    held.account.leverage.get(instrument.instrument_id),
+                )
+            )
+    return found
 
 
 def net_balances(house: ClearingHouse, account: Account) -> dict[str, float]:

@@ -75,6 +75,7 @@ class RejectReason(Enum):
     LENDING_POOL_EMPTY = ("51008", "the lending pool cannot cover the potential borrowing")
     POSITION_LIMIT = ("51187", "the position limit would be exceeded")
     ONLY_RISK_REDUCING_IOC = ("51037", "only IOC orders that reduce the risk are accepted now")
+    NO_ISOLATED_POSITION = ("59300", "no isolated position to move margin to or from")
     PORTFOLIO_LEVERAGE_FIXED = ("51039", "leverage of cross positions is fixed in portfolio margin")
     BAD_LEVERAGE = ("59102", "the leverage is outside the range of the instrument")
     BAD_SPOT_CAP = ("59652", "the currency or amount cannot be set for spot-derivatives offset")

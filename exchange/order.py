@@ -49,7 +49,8 @@ class OrderRequest:
     """What a trader asks for.
 
     size_lots: lots, positive. price_ticks: None for MARKET and OPTIMAL_LIMIT_IOC. stp_mode: None
-    for the mode that the account has set (without an account: CANCEL_MAKER).
+    for the mode that the account has set (without an account: CANCEL_MAKER). isolated (OKX's
+    tdMode): for the isolated position in the instrument instead of the cross one.
     """
 
     instrument_id: str
@@ -60,6 +61,7 @@ class OrderRequest:
     client_order_id: str = ""
     stp_mode: StpMode | None = None
     reduce_only: bool = False
+    isolated: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +71,8 @@ class Order:
     Equality is identity. price_ticks of a MARKET or OPTIMAL_LIMIT_IOC order is its protective
     limit, 0 for none. time_ns is the time of its place in the queue. owner is opaque: all that
     the book knows for self-trade prevention. cause_id: id of what triggered it, 0 = nothing.
-    slot belongs to the clearing side.
+    slot and holder belong to the clearing side: holder is the account whose position the order
+    changes, which an owner's isolated positions have of their own.
 
     level, previous_order and next_order are the book's: set while the order rests.
     """
@@ -88,6 +91,7 @@ class Order:
     is_liquidation: bool = False
     cause_id: int = 0
     slot: int = -1
+    holder: int = -1
     # Without default on purpose: writing them per order would cost, and only the book reads them.
     level: PriceLevel = field(init=False, repr=False)
     previous_order: Order | None = field(init=False, repr=False)

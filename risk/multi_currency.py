@@ -9,11 +9,11 @@ import math
 from dataclasses import replace
 
 from risk.contracts import KIND_NAMES, OPTION, SPOT, Contract
-from risk.portfolio import IsolatedInput, Portfolio, profit
+from risk.portfolio import IsolatedInput, OrderInput, Portfolio, profit
 from risk.report import FILL_SETS, IsolatedReport, PositionLine
 from risk.rules import RulesError, RuleSet
 from risk.stress import build_stress
-from risk.valuation import Valuation, in_fill_set, notional_usd, position_line
+from risk.valuation import Valuation, in_fill_set, notional_usd, order_fee, position_line
 
 __all__ = ["isolated_report", "position_margins", "position_tier", "short_option_margin"]
 
@@ -114,7 +114,10 @@ def position_margins(valuation: Valuation) -> tuple[tuple[PositionLine, ...], fl
 
 
 def isolated_report(held: IsolatedInput, portfolio: Portfolio, rules: RuleSet) -> IsolatedReport:
-    """Margin of an isolated position, from its own margin alone.  Source: 2.3, 16.18."""
+    """Margin of an isolated position, from its own margin alone; the ratio counts the closing fee.
+
+    Source: 2.3, 16.18.
+    """
     contract, market = held.contract, portfolio.market
     table = build_stress((contract,), market, rules, portfolio.offset_mode)
     mark, usd = float(table.mark[0]), market.usd(contract.base)
@@ -126,8 +129,9 @@ def isolated_report(held: IsolatedInput, portfolio: Portfolio, rules: RuleSet) -
         amount = max(0.0, -held.size) * contract.coins_per_contract * usd
         initial, maintenance = amount * rates[0], amount * rates[1]
     else:
-        leverage = leverage_of(portfolio, rules, contract)
+        leverage = held.leverage or leverage_of(portfolio, rules, contract)
         initial, maintenance = _tier_margin(rules, contract, notional, leverage)
+    fee = order_fee(OrderInput(contract, -held.size, mark), usd, rules)
     upl = profit(contract, held.size, held.entry_price, mark)
     equity = held.margin + upl
     equity_usd = equity * market.usd(contract.settle)
@@ -144,5 +148,6 @@ def isolated_report(held: IsolatedInput, portfolio: Portfolio, rules: RuleSet) -
         imr=initial,
         mmr=maintenance,
         lever=leverage,
-        margin_ratio=equity_usd / maintenance if maintenance > 0.0 else math.inf,
+        closing_fee=fee,
+        margin_ratio=equity_usd / (maintenance + fee) if maintenance > 0.0 else math.inf,
     )

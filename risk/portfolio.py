@@ -33,12 +33,16 @@ class OrderInput:
 
 @dataclass(frozen=True, slots=True)
 class IsolatedInput:
-    """An isolated position with the margin set aside for it (settlement currency)."""
+    """An isolated position with the margin set aside for it (settlement currency).
+
+    leverage: its own; None takes the portfolio's for the instrument.
+    """
 
     contract: Contract
     size: float
     entry_price: float
     margin: float
+    leverage: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,8 @@ class IsolatedReport:
     """An isolated position: outside the account's margin, with a ratio of its own.
 
     margin, upl and equity in the settlement currency; imr, mmr, notional_usd in USD.
-    margin_ratio: equity / maintenance margin, infinite without a requirement.  Source: 16.18.
+    margin_ratio: equity / (maintenance margin + closing fee), infinite without a requirement.
+    Source: 16.18.
     """
 
     inst_id: str
@@ -157,6 +158,7 @@ class IsolatedReport:
     imr: float
     mmr: float
     lever: float
+    closing_fee: float
     margin_ratio: float
 
 

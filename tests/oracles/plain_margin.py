@@ -187,8 +187,10 @@ def isolated_margin(portfolio: dict) -> list[dict]:
         upl = account.market.pnl(instrument, size, entry)
         usd = account.market.usd(instrument.settle)
         held = (float(position["margin"]) + upl) * usd
+        mark = account.market.mark(instrument)
+        closing = account.market.fee_usd(instrument, size, mark)
         rows.append({
             "instId": instrument.id, "mmr": mmr, "imr": imr, "upl": upl,
-            "marginRatio": held / mmr if mmr > 0.0 else None,
+            "marginRatio": held / (mmr + closing) if mmr > 0.0 else None,
         })
     return rows

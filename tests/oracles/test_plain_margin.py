@@ -238,7 +238,7 @@ def test_isolated_position_is_margined_by_itself():
                               "entry_price": 101e3}]
     (row,) = isolated_margin(portfolio)
     assert row["mmr"] == pytest.approx(400.0)
-    assert row["marginRatio"] == pytest.approx(9_000.0 / 400.0)
+    assert row["marginRatio"] == pytest.approx(9_000.0 / (400.0 + 50.0))
 
 
 def test_an_empty_unit_has_no_margin():

@@ -79,7 +79,7 @@ def test_isolated_positions_stay_outside_the_account() -> None:
     assert (report.eq, report.total_mmr) == (1_000.0, 0.0)
     (row,) = report.isolated
     assert row.upl == pytest.approx(-1_000.0)
-    assert row.margin_ratio == pytest.approx(4_000.0 / 240.0)
+    assert row.margin_ratio == pytest.approx(4_000.0 / (240.0 + 30.0))
     assert row.imr == pytest.approx(6_000.0)
     okx = report.to_okx_dict()["isolated"]
     assert isinstance(okx, list) and okx[0]["mgnRatio"] == row.margin_ratio
