@@ -83,7 +83,8 @@ class MarketTable(Model):
     the money and at 30 days, at the start. Over strikes and expiries it has the shape of
     `implied_vol_skew` and `implied_vol_curvature`, or of a recorded `surface` (a shipped name or a
     CSV); over time it follows `implied_vol_legs` and grows as max(1, stress) to
-    `implied_vol_stress_power`.
+    `implied_vol_stress_power`. basis_yearly: what forwards stand above the index, a fraction a
+    year: the outside price of dated futures and the forward of options without a listed future.
     """
 
     path: ScenarioPath
@@ -103,6 +104,7 @@ class MarketTable(Model):
     implied_vol_skew: Annotated[float, Field(ge=-5.0, le=5.0)] = 0.0
     implied_vol_curvature: Annotated[float, Field(ge=0.0, le=20.0)] = 0.0
     surface: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    basis_yearly: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.0
     currencies: tuple[str, ...] = ()
 
     @model_validator(mode="after")

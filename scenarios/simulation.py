@@ -34,7 +34,8 @@ from exchange.events import Fill, OrderAccepted, OrderAmended, OrderCancelled, O
 from exchange.instrument import Instrument, InstrumentKind, parse_instrument
 from exchange.order import OrderRequest, Side
 from risk import order_tables as t
-from risk.contracts import NS_PER_DAY
+from risk.contracts import DAYS_PER_YEAR, NS_PER_DAY
+from risk.marks import forward_name
 from risk.rules import RuleSet
 from scenarios.book_file import Book
 from scenarios.book_opening import open_book
@@ -304,7 +305,9 @@ class Simulation:
             index[f"{base}-{quote}"] = max(1, price)
             usd[base] = max(1, round(price * usd.get(quote, E8) / E8))
         self._index_e8, self._usd_e8 = index, usd
-        marks = self.house.publish(int(self.env.now), usd, index, implied_vol=self._vols())
+        marks = self.house.publish(
+            int(self.env.now), usd, index, implied_vol=self._vols(), forward=self._forwards()
+        )
         self._record(marks)
 
     def _let_pass(self, outside: OutsideMarket, log_path: float) -> None:
@@ -346,6 +349,26 @@ class Simulation:
     def _vols(self) -> dict[str, float] | None:
         options = [i for i in self.instruments if i.kind == InstrumentKind.OPTION]
         return {i.instrument_id: self.implied_vol(i) for i in options} if options else None
+
+    def _forwards(self) -> dict[str, float] | None:
+        """Forwards of options whose expiry has no coin-margined future listed, USD."""
+        if self.scenario.market.basis_yearly == 0.0:
+            return None
+        forwards: dict[str, float] = {}
+        for option in self.instruments:
+            if option.kind == InstrumentKind.OPTION and option.expiry_ns is not None:
+                name = forward_name(option.base, option.expiry_ns)
+                if name not in self.house.listings and name not in forwards:
+                    spot = self.index_price(option.base, "USD")
+                    forwards[name] = spot * self.carry(option)
+        return forwards
+
+    def carry(self, instrument: Instrument) -> float:
+        """Forward over index of a dated contract; 1 for spot and perpetuals."""
+        if instrument.expiry_ns is None:
+            return 1.0
+        days = max(0.0, (instrument.expiry_ns - self.env.now) / NS_PER_DAY)
+        return exp(self.scenario.market.basis_yearly * days / DAYS_PER_YEAR)
 
     def implied_vol(self, instrument: Instrument) -> float:
         """Annual implied volatility of an option's mark: the level now x the surface's shape."""

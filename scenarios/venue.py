@@ -77,11 +77,16 @@ class VenueMarket:
         return self._simulation.index_price(self.instrument.base, self.instrument.quote)
 
     def external_price(self) -> float:
-        return exp(self._outside.log_price) / self._simulation.quote_ratio(self.instrument)
+        return exp(self._outside.log_price) * self._over_index()
 
     def fair_price(self) -> float:
         fair = exp(self._outside.fair_log_price(self.instrument.instrument_id))
-        return fair / self._simulation.quote_ratio(self.instrument)
+        return fair * self._over_index()
+
+    def _over_index(self) -> float:
+        """From the coin's outside price to this instrument's: its quote currency, its carry."""
+        simulation, instrument = self._simulation, self.instrument
+        return simulation.carry(instrument) / simulation.quote_ratio(instrument)
 
     def funding_rate(self) -> float:
         if self.instrument.kind != InstrumentKind.PERPETUAL:
@@ -94,7 +99,7 @@ class VenueMarket:
         return self._simulation.implied_vol(self.instrument)
 
     def forward_price(self) -> float:
-        return self.index_price()
+        return self.index_price() * self._simulation.carry(self.instrument)
 
 
 class VenueAccount:
