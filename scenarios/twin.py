@@ -18,7 +18,7 @@ from scenarios.errors import UserError, show
 from scenarios.margin_input import rules_named
 from scenarios.report import write_report
 from scenarios.run import run_scenario
-from scenarios.run_directory import MANIFEST, Run
+from scenarios.run_directory import MANIFEST, Run, config_hash
 from scenarios.twin_figures import compare_with_twin
 
 TWIN_FOLDER = "twin"
@@ -94,8 +94,13 @@ def run_twin(
     *,
     on_progress: Callable[[int, int, int], None] | None = None,
 ) -> Run:
-    """Run the twin of a finished run into the folder `twin` of its results. Raises UserError."""
+    """Run the twin of a finished run into the folder `twin` of its results.
+
+    Raises UserError, also where the scenario's file is no longer the one that was run.
+    """
     _, tables, _ = load_scenario(scenario, settings)
+    if config_hash(tables) != Run.load(folder).manifest["config_hash"]:
+        raise UserError(f"{scenario}: has changed since {folder} was run; run it again")
     changed = [*settings, *twin_overrides(twin, tables)]
     beside = folder / TWIN_FOLDER
     if (beside / MANIFEST).exists():  # an earlier twin of this run, perhaps another kind

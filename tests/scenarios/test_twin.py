@@ -8,8 +8,9 @@ import pytest
 
 from scenarios.config import load_scenario
 from scenarios.errors import UserError
+from scenarios.run import run_scenario
 from scenarios.run_directory import Run
-from scenarios.twin import run_with_twin, twin_overrides
+from scenarios.twin import run_twin, run_with_twin, twin_overrides
 
 WINDOW = ["market.start=2020-03-12T10:36:00Z", "market.end=2020-03-12T10:36:20Z"]
 
@@ -54,3 +55,15 @@ def test_a_run_and_its_twin(tmp_path: Path) -> None:
     # Again, with another kind of twin in its place.
     run_with_twin("black-thursday", "venue.funding=false", overrides=WINDOW, out=out)
     assert Run.load(out / "twin").manifest["config"]["venue"] != twin.manifest["config"]["venue"]
+
+
+def test_a_scenario_that_changed_after_the_run_has_no_twin(tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario.toml"
+    text = (Path(__file__).parent / "small_crash.toml").read_text()
+    scenario.write_text(text)
+    settings = ["market.end=2020-03-12T10:34:05Z"]
+    run_scenario(scenario, 1, settings, tmp_path / "run")
+    scenario.write_text(text.replace("wake_seconds = 4.0", "wake_seconds = 5.0"))
+    with pytest.raises(UserError, match="has changed since"):
+        run_twin(scenario, "no-liquidation", 1, settings, tmp_path / "run")
+    assert not (tmp_path / "run" / "twin").exists()
