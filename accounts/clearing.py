@@ -309,7 +309,7 @@ class ClearingHouse:
         maker_fee = listing.fee_atoms(listing.maker_rate, value, lots)
         taker_fee = listing.fee_atoms(listing.taker_rate, value, lots)
         positions = listing.positions
-        maker_position, taker_position = positions[maker.owner], positions[taker.owner]
+        maker_position, taker_position = positions[maker.holder], positions[taker.holder]
         if taker.side > 0:
             self.settlement.settle(
                 now_ns, listing, taker_position, maker_position, value, lots,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from exchange.units import atoms_per_unit, divide_rounded
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from accounts.account import Position
     from exchange.matching import MatchingEngine
 
 MOST_ATOMS = 2**60  # of one order: eight of them still fit an int64
@@ -51,6 +52,7 @@ class Listing:
     maker_rate: tuple[int, int]
     taker_rate: tuple[int, int]
     option_fee_base: tuple[int, int]
+    positions: dict[int, Position] = field(default_factory=dict)  # by account number, as opened
     state: ListingState = ListingState.TRADING
     high_ticks: int = 1 << 60
     low_ticks: int = 1

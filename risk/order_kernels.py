@@ -32,6 +32,7 @@ from risk.order_views import (
     currencies_of,
     currency_sums_of,
     currency_terms_of,
+    fetch,
     instruments_of,
     orders_of,
     positions_of,
@@ -217,6 +218,7 @@ def place(n: int, k: int, side: int, price: int, lots: int, immediate: bool, x: 
     `order_tables`; account_sums then hold the figures with the order (refused: without it, and
     `refused_of` those with it: smallest adjusted equity, IMR, adjusted equity, MMR).
     """
+    fetch(k, x)
     p, a, sums = positions_of(x), accounts_of(x), account_sums_of(x)
     limit = instruments_of(x)[p[k, t.P_INSTRUMENT], t.I_LIMIT]
     ordered = p[k, t.P_BUY] if side > 0 else p[k, t.P_SELL]
@@ -244,6 +246,7 @@ def book(n: int, k: int, side: int, price: int, lots: int, x: Ints) -> None:
 @njit(cache=True)
 def cancel(n: int, x: Ints) -> None:
     """Take order `n` out of the sums."""
+    fetch(orders_of(x)[n, t.O_POSITION], x)
     remove_order(n, x)
 
 
@@ -286,6 +289,8 @@ def fill(
 
     Returns bit 1 if the first order is used up and out of the sums, bit 2 if the second is.
     """
+    fetch(k1, x)
+    fetch(k2, x)
     done = _fill_side(n1, filled, k1, lots1, cost1, settle1, base1, x)
     return done + 2 * _fill_side(n2, filled, k2, lots2, cost2, settle2, base2, x)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -46,7 +47,24 @@ def _floats_pointer(typing_context: Any, address: Any) -> Any:
     return pointer(types.float64)(address), generate
 
 
+def _prefetch_line(typing_context: Any, address: Any) -> Any:
+    """Ask for the cache line at an address, without waiting for it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = ir.IntType(8).as_pointer()
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
+        line = builder.inttoptr(arguments[0], pointer)
+        # for reading, to be kept, data
+        builder.call(prefetch, [line, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.none(types.int64), generate
+
+
 _ints_at: Any = intrinsic(_ints_pointer)
+_prefetch: Any = intrinsic(_prefetch_line)
 _floats_at: Any = intrinsic(_floats_pointer)
 
 
@@ -178,3 +196,31 @@ def refused_of(x: Ints) -> Floats:
     """float64 (4,): figures of the last refusal."""
     offset = 8 * (x[t.X_FULL_WIDTH] + at.OUT_SIZE)
     return carray(_floats_at(x[t.X_SCRATCH] + offset), (t.REFUSED_FIGURES,))
+
+
+@njit(cache=True, forceinline=True)
+def _fetch(address: int, row: int, words: int) -> None:
+    start = address + 8 * row * words
+    for offset in range(0, 8 * words, 64):
+        _prefetch(start + offset)
+
+
+@njit(cache=True)
+def fetch(k: int, x: Ints) -> None:
+    """Ask memory for all rows that an order or a fill on position row `k` will touch.
+
+    With many accounts none of them is near; asked for together, they arrive together, where the
+    links between them would bring them one after the other.
+    """
+    p = positions_of(x)
+    account, unit = p[k, t.P_ACCOUNT], p[k, t.P_UNIT]
+    base, settle = p[k, t.P_BASE], p[k, t.P_SETTLE]
+    _fetch(x[t.X_ACCOUNTS], account, t.ACCOUNT_COLUMNS)
+    _fetch(x[t.X_UNITS], unit, t.UNIT_COLUMNS)
+    _fetch(x[t.X_CURRENCIES], settle, t.CURRENCY_COLUMNS)
+    _fetch(x[t.X_CURRENCIES], base, t.CURRENCY_COLUMNS)
+    _fetch(x[t.X_UNIT_SUMS], unit, 3 * x[t.X_WIDTH] + t.UNIT_EXTRA)
+    _fetch(x[t.X_CURRENCY_SUMS], settle, t.CURRENCY_EXTRA)
+    _fetch(x[t.X_CURRENCY_SUMS], base, t.CURRENCY_EXTRA)
+    _fetch(x[t.X_ACCOUNT_SUMS], account, t.ACCOUNT_EXTRA)
+    _fetch(x[t.X_RADII], account, 1)
