@@ -280,6 +280,8 @@ class Deleverager:
         assert realised_atoms(position, ticks, lots) >= 0, "nobody is pushed below zero profit"
         given = given_up_atoms(position, ticks, mark, lots)
         house.settlement.move(now_ns, listing, held, position, signed, ticks, action_id)
+        if winner.account.parent is not None:
+            house.isolated.sweep(now_ns, house.isolated.held[winner.account.number])
         if winner.account.reduce_only:
             house.conditions.trim(now_ns, winner.account, listing, CancelReason.ADL)
         house.emit(

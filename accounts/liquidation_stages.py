@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from accounts.account import BORROWING_MODES, AccountMode
 from accounts.liquidation_sizing import Case, UnitFigures, View, unit_figures
 from accounts.liquidation_steps import Step
 from accounts.stage_hedges import delta_hedge, peg_hedge
@@ -18,23 +19,30 @@ from accounts.stage_repayment import repayment
 
 Stage = Callable[[View, int, UnitFigures], Iterable[Step]]
 STAGES: tuple[Stage, ...] = (peg_hedge, delta_hedge, inter_tenor, standard, special)
+ONE_BY_ONE: tuple[Stage, ...] = (standard,)
 
 
 def candidates(view: View) -> Iterator[Step]:
-    """All candidate steps of an account in the order in which they are tried."""
+    """All candidate steps of an account in the order in which they are tried.
+
+    Only portfolio margin knows hedges and steps of several legs; in the other modes, and for
+    isolated positions, margin is a sum over positions: they are closed one by one.
+    """
     house, account = view.house, view.case.account
     margins = house.exposures.unit_margins(account.number)
     units = sorted(((number, mmr) for number, mmr, _ in margins), key=lambda row: (-row[1], row[0]))
     largest = units[0][1] if units else 0.0
+    borrows = account.mode in BORROWING_MODES and account.parent is None
     borrowing = view.before.requirement - sum(mmr for _, mmr in units)
-    stressed = borrowing > largest
+    stressed = borrows and borrowing > largest
     if stressed:
         yield from repayment(view)
+    stages = STAGES if account.mode == AccountMode.PORTFOLIO else ONE_BY_ONE
     for unit, _ in units:
         figures = unit_figures(view, unit)
-        for stage in STAGES:
+        for stage in stages:
             yield from stage(view, unit, figures)
-    if not stressed:
+    if borrows and not stressed:
         yield from repayment(view)
 
 

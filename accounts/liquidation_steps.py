@@ -142,7 +142,9 @@ def limit_ticks(
     """(limit, bankruptcy price, limit is final) of a forced order of `side` in `listing`.
 
     The limit starts at the slippage from mark and never passes the bankruptcy price of the
-    position it closes, nor the price limit; final where one of these binds.
+    position it closes, nor the price limit. It is final at the bankruptcy price; a closing order
+    that only the price limit holds back waits for the market. A trade that closes nothing has no
+    bankruptcy price: for it the price limit is final.
     """
     mark = float(house.market.terms[listing.number, t.M_REFERENCE])
     closes = position.lots * side < 0
@@ -152,11 +154,13 @@ def limit_ticks(
         wide = math.floor(mark * (1.0 + slippage))
         bound = min(bankrupt, listing.high_ticks)
         limit = min(wide, bound)
-        return max(1, instrument.floor_to_grid(limit)), bankrupt, wide >= bound
+        final = wide >= bound and not (closes and bound < bankrupt)
+        return max(1, instrument.floor_to_grid(limit)), bankrupt, final
     wide = math.ceil(mark * (1.0 - slippage))
     bound = max(bankrupt if closes else 0, listing.low_ticks, 1)
     limit = max(wide, bound)
-    return instrument.ceil_to_grid(limit), bankrupt, wide <= bound
+    final = wide <= bound and not (closes and bound > bankrupt)
+    return instrument.ceil_to_grid(limit), bankrupt, final
 
 
 def average_ticks(listing: Listing, side: int, lots: int, limit: int) -> tuple[float, int]:

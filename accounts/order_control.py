@@ -111,10 +111,13 @@ class OrderControl:
     # --- before liquidation --------------------------------------------------------------------
 
     def cancel_opening(self, now_ns: int, account: Account) -> None:
-        """Cancel all orders but those that can only close positions or repay debts. Source: 10.4.
+        """Cancel all orders but those that can only close positions or repay debts, isolated ones
+        included. Source: 10.4.
 
         The oldest closing orders stay as long as all together do not exceed the position.
         """
+        for holder in account.isolated.values():
+            self.cancel_opening(now_ns, holder)
         closing: dict[int, int] = {}
         for order in list(account.orders.values()):
             number = self.house.listings[order.instrument.instrument_id].number

@@ -150,7 +150,10 @@ class RiskControl:
     def _release(self, now_ns: int, account: Account) -> None:
         """A take-over that left something, and no debt, is over: the account may go on."""
         now = standing(self.house, account)
-        if now.equity > self.rules.dust_usd and now.requirement == 0.0:
+        isolated = account.parent is not None  # its loss ends with the position; the trader goes on
+        if isolated:
+            self.house.isolated.sweep(now_ns, self.house.isolated.held[account.number])
+        if now.requirement == 0.0 and (isolated or now.equity > self.rules.dust_usd):
             account.blocked = False
             self._move(now_ns, account, AccountState.HEALTHY)
 

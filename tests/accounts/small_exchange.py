@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from accounts.account import Account
+from accounts.account import Account, AccountMode
 from accounts.clearing import ClearingHouse
 from accounts.events import AccountState, RiskAction, StateChange
 from accounts.insurance import InsuranceFunds
@@ -84,9 +84,16 @@ class SmallExchange:
 
     # --- accounts ------------------------------------------------------------------------------
 
-    def account(self, name: str, *, auto_borrow: bool = True, **coins: float) -> Account:
+    def account(
+        self,
+        name: str,
+        *,
+        mode: AccountMode = AccountMode.PORTFOLIO,
+        auto_borrow: bool = True,
+        **coins: float,
+    ) -> Account:
         """An account with balances in coins; a negative one is a loan from the counterparty."""
-        account = self.house.open_account(name, auto_borrow=auto_borrow)
+        account = self.house.open_account(name, mode=mode, auto_borrow=auto_borrow)
         for currency, amount in coins.items():
             self.add(account, currency, amount)
         return account

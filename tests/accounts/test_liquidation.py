@@ -31,7 +31,7 @@ from tests.accounts.small_exchange import (
     steps,
 )
 
-SWAP = "BTC-USDT-SWAP"
+SWAP, ETH, ETH_FUTURE = "BTC-USDT-SWAP", "ETH-USDT-SWAP", "ETH-USDT-250328"
 S, STAGE = AccountState, LiquidationStage
 
 
@@ -105,34 +105,67 @@ def test_cool_down_between_steps() -> None:
     assert len(steps(exchange.check(seconds=0.5))) == 1
 
 
-def test_five_attempts_at_the_bound_then_taken_over() -> None:
-    # Nobody bids. 0.45, 0.9, 1.8 %, then 3.6 % is beyond the price limit of 2 % (47,922): attempts
-    # four to eight stand at it; after the fifth of these the pool takes the position at 43,000,
-    # which leaves the account nothing. The pool owns 5,900 USD of unrealised profit.
+def test_a_closing_order_waits_at_the_price_limit() -> None:
+    # Nobody bids. 0.45, 0.9, 1.8 %, then 3.6 % is beyond the price limit of 2 % (47,922), which is
+    # above the bankruptcy price of 43,000: the orders stand there as long as it takes.
     exchange, account = falling()
-    events = [event for _ in range(8) for event in exchange.check()]
+    actions = [steps(exchange.check(), account)[0] for _ in range(20)]
+    assert [a.limit_ticks for a in actions[3:]] == [479_220] * 17
+    assert account.state == S.LIQUIDATING
+    exchange.quote(SWAP, 1, 47_922.0, 50_000)
+    assert steps(exchange.check(), account)[0].filled_lots == 2_000
+
+
+def test_five_attempts_at_the_bankruptcy_price_then_taken_over() -> None:
+    # Beside the BTC position 20 ETH (50,000 USD) of perpetuals are held against as much of a
+    # future. By MR7 (0.45 % each) BTC has 220 / 670 = 0.328 of the equity of 1,500: 492.6 USD,
+    # bankruptcy price 48,900 - 492.62 = 48,407.38, rounded down to the tick. Limits 0.45 and 0.9 %
+    # fill nothing, 1.8 % is beyond that price: five attempts at it, then the pool takes the
+    # position. The rest of the account is safe.
+    exchange = SmallExchange(SWAP, ETH, ETH_FUTURE, usd={"BTC": 50_000.0, "ETH": 2_500.0})
+    account = exchange.account("long", USDT=2_600.0)
+    exchange.give(account, SWAP, 10_000, 50_000.0)
+    exchange.give(account, ETH, 20_000, 2_500.0)
+    exchange.give(account, ETH_FUTURE, -20_000, 2_500.0)
+    exchange.publish(BTC=48_900.0)
+    events = [event for _ in range(7) for event in exchange.check()]
     actions = steps(events, account)
-    assert [a.stage for a in actions] == [STAGE.STANDARD] * 8 + [STAGE.TAKE_OVER]
-    assert [a.limit_ticks for a in actions[3:8]] == [479_220] * 5
+    assert [a.stage for a in actions] == [STAGE.STANDARD] * 7 + [STAGE.TAKE_OVER]
+    assert [a.limit_ticks for a in actions[2:7]] == [484_073] * 5
     taken = actions[-1]
+    assert (taken.instrument_id, taken.filled_lots) == (SWAP, 10_000)
+    assert taken.average_price == pytest.approx(48_407.3)
+    assert taken.slippage_usd == pytest.approx(492.6, abs=0.1)
+    assert states(events, account)[-1] == (S.LIQUIDATING, S.WARNED)
+    pool = exchange.fill_pool(SWAP, 0.0)
+    assert exchange.lots(pool, SWAP) == 10_000
+    assert exchange.standing(pool).equity == pytest.approx(492.6, abs=0.1)
+    assert exchange.standing(account).equity == pytest.approx(1_500.0 - 492.6, abs=0.1)
+    exchange.assert_sound()
+
+
+def test_taken_over_whole_leaves_nothing() -> None:
+    # Three steps and the case is given up: 1 BTC goes at 43,000, which uses up the equity of 5,900.
+    exchange, account = falling(rules=rules_with(liquidation={"max_steps": 3}))
+    events = [event for _ in range(4) for event in exchange.check()]
+    taken = steps(events, account)[-1]
     assert taken.average_price == pytest.approx(43_000.0, abs=0.11)
-    assert taken.filled_lots == 10_000
     assert taken.slippage_usd == pytest.approx(5_900.0, abs=0.2)
     assert states(events, account)[-1] == (S.LIQUIDATING, S.BANKRUPT)
     bankruptcy = next(e for e in events if type(e) is Bankruptcy)
     assert bankruptcy.deficit_usd < 0.2  # at most the rounding of the price
     pool = exchange.fill_pool(SWAP, 0.0)
-    assert exchange.lots(pool, SWAP) == 10_000
     assert exchange.standing(pool).equity == pytest.approx(5_900.0, abs=0.2)
     exchange.assert_sound()
 
 
 def test_pool_unwinds_a_tenth_of_the_depth() -> None:
-    exchange, _ = falling()
+    exchange, _ = falling(rules=rules_with(liquidation={"max_steps": 1}))
     pool = exchange.fill_pool(SWAP, 100_000.0)
-    for _ in range(8):
-        exchange.check()
+    exchange.check()
+    exchange.check()
     taken = steps(exchange.events)[-1]
+    assert taken.stage == STAGE.TAKE_OVER
     exchange.quote(SWAP, 1, 48_900.0, 3_000)
     exchange.quote(SWAP, 1, 48_700.0, 2_000)
     exchange.quote(SWAP, 1, 48_600.0, 9_000)  # outside 0.5 %

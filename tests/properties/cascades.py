@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from accounts.account import Account
+from accounts.account import Account, AccountMode
 from accounts.events import (
     AccountState,
     Bankruptcy,
@@ -55,7 +55,7 @@ class Cascade:
         rules = rules_with(
             liquidation={
                 "cool_down_s": random.choice([0.0, 1.0]),
-                "max_steps": random.choice([5, 10_000, 10_000]),
+                "max_steps": random.choice([5, 40, 40]),
                 "attempts": random.choice([1, 5]),
             },
             deleveraging={
@@ -85,11 +85,17 @@ class Cascade:
 
     def _trader(self, number: int) -> Account:
         random = self.random
-        account = self.exchange.account(f"trader {number}", auto_borrow=random.random() < 0.9)
+        mode = AccountMode.PORTFOLIO
+        if random.random() < 0.25:
+            mode = random.choice([AccountMode.MULTI_CURRENCY, AccountMode.SPOT_AND_FUTURES])
+        account = self.exchange.account(
+            f"trader {number}", mode=mode, auto_borrow=random.random() < 0.9
+        )
         self.exchange.add(account, "USDT", random.choice([1.0, 300.0, 3_000.0, 20_000.0]))
+        smallest = -0.2 if mode != AccountMode.SPOT_AND_FUTURES else 0.1
         for currency, size in (("BTC", 0.5), ("ETH", 5.0), ("USDC", 5_000.0)):
             if currency in self.exchange.house.market.currency_number and random.random() < 0.4:
-                self.exchange.add(account, currency, size * random.choice([-0.2, 0.01, 1.0]))
+                self.exchange.add(account, currency, size * random.choice([smallest, 0.01, 1.0]))
         return account
 
     def _positions(self) -> None:
