@@ -10,24 +10,22 @@ from exchange.order import Order, OrderRequest
 
 
 class OrderDesk:
-    """Own orders of one account. Every method is O(1).
+    """Own orders of one account. Every method is O(1), but for the report of a refusal.
 
     The venue calls `bind` when the exchange makes an order of the request: at the first event of
     it, which is OrderAccepted, or OrderCancelled for an order that could not trade nor rest. It
     calls `report` when a report reaches the owner, a latency later, before `agent.on_event`.
     """
 
-    __slots__ = ("_by_order_id", "_by_request", "_live")
+    __slots__ = ("_by_order_id", "_live")
 
     def __init__(self) -> None:
         self._live: dict[str, dict[OwnOrder, None]] = {}
-        self._by_request: dict[int, OwnOrder] = {}
         self._by_order_id: dict[int, OwnOrder] = {}
 
     def open(self, request: OrderRequest, tag: int = 0) -> OwnOrder:
         """Note an order that is being sent."""
         own = OwnOrder(request, tag)
-        self._by_request[id(request)] = own
         live = self._live.get(request.instrument_id)
         if live is None:
             live = self._live[request.instrument_id] = {}
@@ -36,7 +34,6 @@ class OrderDesk:
 
     def bind(self, own: OwnOrder, order: Order) -> None:
         """Connect a sent order with the exchange's order, at the exchange's time."""
-        del self._by_request[id(own.request)]
         own.placed = order
         self._by_order_id[order.order_id] = own
 
@@ -67,10 +64,20 @@ class OrderDesk:
             if own is not None:
                 self._close(own, event.order.order_id)
         elif type(event) is OrderRejected:
-            own = self._by_request.pop(id(event.request), None)
-            if own is not None:  # else a refused amend: the order itself lives on
+            self._refuse(event.request)
+
+    def _refuse(self, request: OrderRequest) -> None:
+        """An order was refused. A refused amend is none: the order itself lives on.
+
+        O(live orders in the instrument): a register of all that is on its way would cost every
+        order more than this costs the few that are refused.
+        """
+        live = self._live.get(request.instrument_id, {})
+        for own in live:
+            if own.request is request:
                 own.is_done = True
-                del self._live[event.request.instrument_id][own]
+                del live[own]
+                return
 
     def _close(self, own: OwnOrder, order_id: int) -> None:
         own.is_done = True

@@ -43,6 +43,7 @@ INSTRUMENTS = (
 )  # fmt: skip
 AGENTS = 50
 RATE = 2_000.0  # messages a second of all agents
+BURST = 3  # messages per look at the market, in one account and book (tariff-cascade 4, calm-day 2)
 RESTING = 3_000  # live limit orders of all agents
 CAPITAL_USD = 3_000_000.0
 NEAR, THROUGH = 3e-4, 5e-4  # mean distance of limit orders from the mark; reach of takers
@@ -101,25 +102,28 @@ class Crowd(Agent):
         """Does not listen."""
 
     def run(self) -> AgentProcess:
-        env, draws, mean = self.env, self.draws, AGENTS / RATE
+        env, draws = self.env, self.draws
+        mean = AGENTS * BURST / RATE
         limit = RESTING // AGENTS
         while True:
             yield env.timeout(draws.exponential_ns(mean))
-            kind = draws.uniform()
-            if kind < 0.2:
-                self.send(draws, False)
-            elif kind < 0.5 or len(self.resting) >= limit:
-                self.withdraw()
-            else:
-                self.send(draws, True)
+            place = self.places[int(draws.uniform() * len(self.places))]
+            for _ in range(BURST):
+                kind = draws.uniform()
+                if kind < 0.2:
+                    self.send(place, kind / 0.2, False)
+                elif kind < 0.5 or len(self.resting) >= limit:
+                    self.withdraw()
+                else:
+                    self.send(place, 2.0 * kind - 1.0, True)
 
-    def send(self, draws: Draws, rests: bool) -> None:
-        venue, name, market = self.places[int(draws.uniform() * len(self.places))]
-        uniform = draws.uniform()
+    def send(self, place: tuple[Any, str, Any], uniform: float, rests: bool) -> None:
+        """Send one order; `uniform` in [0, 1) decides on its side and size."""
+        venue, name, market = place
         buys = uniform < 0.5
         if rests:
             best: float | None = market.mark_price() / market.tick
-            distance, order_type = -draws.exponential(NEAR), OrderType.LIMIT
+            distance, order_type = -self.draws.exponential(NEAR), OrderType.LIMIT
         else:
             best = market.best_ask_ticks() if buys else market.best_bid_ticks()
             distance, order_type = THROUGH, OrderType.IOC
