@@ -149,7 +149,7 @@ class LiveRun:
             self.now_ns,
             number,
             listing.engine.book,
-            index_e8=round(simulation.index_price(instrument.base, instrument.quote) * 1e8),
+            index_e8=round(simulation.world.index_price(instrument.base, instrument.quote) * 1e8),
             mark_ticks=int(simulation.house.market.mark_ticks[number]),
             last_ticks=listing.last_ticks,
         )

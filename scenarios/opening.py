@@ -17,6 +17,7 @@ from exchange.units import atoms_per_unit
 
 if TYPE_CHECKING:
     from accounts.clearing import ClearingHouse
+    from accounts.insurance import InsuranceFunds
     from agents.setup import AccountPlan
     from scenarios.config import VenueTable
 
@@ -35,6 +36,24 @@ def fund_venue(now_ns: int, house: ClearingHouse, venue: VenueTable) -> None:
         atoms = atoms_of(venue.lending_pool_usd / house.market.usd[currency], currency)
         if atoms > 0:
             house.fund_pool(now_ns, currency, atoms)
+
+
+def fill_funds(now_ns: int, funds: InsuranceFunds, venue: VenueTable) -> None:
+    """Put the venue's money into every insurance pool behind a listed instrument, once."""
+    house = funds.house
+    filled: set[str] = set()
+    for listing in house.by_number:
+        name = funds.pool(listing).name
+        if name in filled:
+            continue
+        filled.add(name)
+        usd = venue.insurance_fund_by_pool_usd.get(
+            name.removeprefix("fund/"), venue.insurance_fund_usd
+        )
+        settle = listing.instrument.settle
+        atoms = atoms_of(usd / house.market.usd[settle], settle)
+        if atoms > 0:
+            funds.contribute(now_ns, listing, atoms)
 
 
 def open_counterparty(

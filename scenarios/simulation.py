@@ -10,11 +10,9 @@ Source: design.md sections 2 and 4; ecology.md section 4.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import exp, log
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import simpy
 from simpy.events import URGENT
 
@@ -27,27 +25,23 @@ from accounts.interest import charge_interest
 from accounts.risk_control import RiskControl
 from agents.base import Agent, AgentContext, AgentEvent
 from agents.draws import Draws
-from agents.outside import OutsideMarket
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, MarketSetup, Setup
 from exchange.events import Fill, OrderAccepted, OrderAmended, OrderCancelled, OrderRejected
-from exchange.instrument import Instrument, InstrumentKind, parse_instrument
-from exchange.order import OrderRequest, Side
+from exchange.instrument import InstrumentKind, parse_instrument
+from exchange.order import OrderRequest
 from risk import order_tables as t
-from risk.contracts import DAYS_PER_YEAR, NS_PER_DAY
-from risk.marks import forward_name
 from risk.rules import RuleSet
 from scenarios.book_file import Book
 from scenarios.book_opening import open_book
 from scenarios.config import Scenario
 from scenarios.market_sample import sample_market, sample_positions
-from scenarios.opening import fund_venue, open_account, open_counterparty
+from scenarios.opening import fill_funds, fund_venue, open_account, open_counterparty
 from scenarios.paths import PricePath
-from scenarios.sampling import FloatArray
 from scenarios.streams import Streams
 from scenarios.venue import VenueConnection, VenueMarket
-from scenarios.volatility import parametric_shape, recorded_shape
 from scenarios.wire import Wire
+from scenarios.world import World
 
 E8 = 10**8
 SECOND_NS = 10**9
@@ -82,12 +76,6 @@ class Simulation:
         self.env = simpy.Environment(initial_time=path.start_ns)
         self._record = emit
         self.instruments = [parse_instrument(name) for name in scenario.market.instruments]
-        table = scenario.market
-        self._volatility_shape = (
-            parametric_shape(table.implied_vol_skew, table.implied_vol_curvature)
-            if table.surface is None
-            else recorded_shape(table.surface, folder)
-        )
         self.house = ClearingHouse(
             self.instruments,
             rules,
@@ -95,6 +83,7 @@ class Simulation:
             currencies=(*scenario.market.currencies, *(book.currencies if book else ())),
             listed_ns=path.start_ns - 24 * HOUR_NS,
         )
+        self.world = World(scenario.market, path, self.house, self.instruments, folder)
         self.funding = Funding(self.house)
         self.expiry = Expiry(self.house)
         self._rule_changes = list(rule_changes)
@@ -121,57 +110,22 @@ class Simulation:
 
     def _open_market(self) -> None:
         """First prices, the outside world of each coin, the pools and funds."""
-        table, path, house = self.scenario.market, self.path, self.house
-        bases: dict[str, list[str]] = {}
-        # USDT first: the USD price of every other coin goes through it
-        for instrument in sorted(self.instruments, key=lambda i: i.base != "USDT"):
-            bases.setdefault(instrument.base, []).append(instrument.instrument_id)
-        self._log_paths = {
-            base: _logs(path.pair_index(base, self._outside_quote(base))) for base in bases
-        }
-        self.outside = {
-            base: OutsideMarket(table.outside_of(base), self._log_paths[base][0], names)
-            for base, names in bases.items()
-        }
-        self._usd_paths = {
-            currency: path.usd_index(currency).tolist()
-            for currency in house.market.currencies
-            if currency != "USD" and currency not in bases and self._has_usd(currency)
-        }
-        self._publish(0)
+        table, house = self.scenario.market, self.house
+        self._record(self.world.publish(self.path.start_ns))
         now = int(self.env.now)
         fund_venue(now, house, self.scenario.venue)
-        for listing in house.by_number:
-            pool = self.funds.pool(listing).name.removeprefix("fund/")
-            usd = self.scenario.venue.insurance_fund_by_pool_usd.get(
-                pool, self.scenario.venue.insurance_fund_usd
-            )
-            settle = listing.instrument.settle
-            number = house.market.currency_number[settle]
-            atoms = int(usd / house.market.usd[settle] / house.market.scales[number])
-            if atoms > 0 and not any(
-                house.ledger.balances[balance.cash]
-                for balance in self.funds.pool(listing).balances.values()
-            ):
-                self.funds.contribute(now, listing, atoms)
+        fill_funds(now, self.funds, self.scenario.venue)
         self.markets = {
             listing.instrument.instrument_id: VenueMarket(
                 self,
                 listing,
-                self.outside[listing.instrument.base],
+                self.world.outside[listing.instrument.base],
                 self._first_price(listing.number),
                 table.depth(listing.instrument.instrument_id),
             )
             for listing in house.by_number
         }
-
-    def _has_usd(self, currency: str) -> bool:
-        series = self.path.series
-        return f"{currency}-USD" in series or f"{currency}-USDT" in series
-
-    def _outside_quote(self, base: str) -> str:
-        """The quote in which the outside price of a coin is followed: USDT where there is one."""
-        return "USDT" if base not in ("USDT",) else "USD"
+        self.world.markets = self.markets
 
     def _first_price(self, number: int) -> float:
         market = self.house.market
@@ -265,7 +219,7 @@ class Simulation:
 
     def _mark(self, now_ns: int, interval: int) -> None:
         self._tick(now_ns + interval, interval)
-        self._publish(self.path.row_at(now_ns))
+        self._record(self.world.publish(now_ns))
         for delivery in self.expiry.check(now_ns):
             self._record(delivery)
         self._change_rules(now_ns)
@@ -288,111 +242,6 @@ class Simulation:
             _, rules = self._rule_changes.pop(0)
             self.house.switch_rules(now_ns, rules)
 
-    def _publish(self, row: int) -> None:
-        """Move the outside world to sample `row` of the path and publish index and marks."""
-        usd: dict[str, int] = {
-            currency: max(1, round(prices[row] * E8))
-            for currency, prices in self._usd_paths.items()
-        }
-        for currency in self.house.market.currencies:
-            if currency != "USD":
-                usd.setdefault(currency, E8)
-        index: dict[str, int] = {}
-        for base, outside in self.outside.items():
-            self._let_pass(outside, self._log_paths[base][row])
-            quote = self._outside_quote(base)
-            price = round(exp(self._index_log(base, quote, outside)) * E8)
-            index[f"{base}-{quote}"] = max(1, price)
-            usd[base] = max(1, round(price * usd.get(quote, E8) / E8))
-        self._index_e8, self._usd_e8 = index, usd
-        marks = self.house.publish(
-            int(self.env.now), usd, index, implied_vol=self._vols(), forward=self._forwards()
-        )
-        self._record(marks)
-
-    def _let_pass(self, outside: OutsideMarket, log_path: float) -> None:
-        """Move one coin's outside world to the next mark, second by second."""
-        if not self.house.market.version:
-            return
-        ratios = self._depth_ratios(outside)
-        seconds = self.scenario.market.mark_interval_s
-        before = outside.log_path
-        for second in range(1, seconds + 1):
-            outside.on_second(before + (log_path - before) * second / seconds, ratios)
-
-    def _index_log(self, base: str, quote: str, outside: OutsideMarket) -> float:
-        """The index: the outside price, and the venue's own spot book by its share."""
-        share = self.scenario.market.index_share(base)
-        listing = self.house.listings.get(f"{base}-{quote}")
-        if listing is None or share == 0.0:
-            return outside.log_price
-        bid, ask = listing.engine.book.best_bid(), listing.engine.book.best_ask()
-        if bid is None or ask is None:
-            return outside.log_price
-        mid = log(0.5 * (bid + ask) * float(listing.instrument.tick))
-        return (1.0 - share) * outside.log_price + share * mid
-
-    def _depth_ratios(self, outside: OutsideMarket) -> dict[str, float]:
-        """Depth within 1 % of each book over the usual one."""
-        ratios = {}
-        for name in outside.memories:
-            view = self.markets[name]
-            bid, ask = view.best_bid_ticks(), view.best_ask_ticks()
-            if bid is None or ask is None:
-                ratios[name] = 0.01
-                continue
-            bids = view.volume_within(Side.BUY, int(bid * 0.99))
-            asks = view.volume_within(Side.SELL, int(ask * 1.01))
-            ratios[name] = (bids + asks) / (2.0 * ONE_PERCENT_UNITS * view.lots_per_bp)
-        return ratios
-
-    def _vols(self) -> dict[str, float] | None:
-        options = [i for i in self.instruments if i.kind == InstrumentKind.OPTION]
-        return {i.instrument_id: self.implied_vol(i) for i in options} if options else None
-
-    def _forwards(self) -> dict[str, float] | None:
-        """Forwards of options whose expiry has no coin-margined future listed, USD."""
-        if self.scenario.market.basis_yearly == 0.0:
-            return None
-        forwards: dict[str, float] = {}
-        for option in self.instruments:
-            if option.kind == InstrumentKind.OPTION and option.expiry_ns is not None:
-                name = forward_name(option.base, option.expiry_ns)
-                if name not in self.house.listings and name not in forwards:
-                    spot = self.index_price(option.base, "USD")
-                    forwards[name] = spot * self.carry(option)
-        return forwards
-
-    def carry(self, instrument: Instrument) -> float:
-        """Forward over index of a dated contract; 1 for spot and perpetuals."""
-        if instrument.expiry_ns is None:
-            return 1.0
-        days = max(0.0, (instrument.expiry_ns - self.env.now) / NS_PER_DAY)
-        return exp(self.scenario.market.basis_yearly * days / DAYS_PER_YEAR)
-
-    def implied_vol(self, instrument: Instrument) -> float:
-        """Annual implied volatility of an option's mark: the level now x the surface's shape."""
-        table, now = self.scenario.market, self.env.now
-        factor = table.implied_vol_factor((now - self.path.start_ns) / SECOND_NS)
-        stress = max(1.0, self.outside[instrument.base].stress.stress)
-        level = table.implied_vol * factor * stress**table.implied_vol_stress_power
-        assert instrument.strike is not None and instrument.expiry_ns is not None
-        moneyness = log(float(instrument.strike) / self.index_price(instrument.base, "USD"))
-        days = (instrument.expiry_ns - now) / NS_PER_DAY
-        return float(level * self._volatility_shape(days, moneyness))
-
-    def index_price(self, base: str, quote: str) -> float:
-        """Index of a pair in its quote currency."""
-        pair = self._index_e8.get(f"{base}-{quote}")
-        if pair is not None:
-            return pair / E8
-        return self._usd_e8[base] / self._usd_e8.get(quote, E8)
-
-    def quote_ratio(self, instrument: Instrument) -> float:
-        """Price of the instrument's quote in the quote of the outside price."""
-        usd = self.house.market.usd
-        return usd[instrument.quote] / usd[self._outside_quote(instrument.base)]
-
     # --- messages ----------------------------------------------------------------------------
 
     def submit(self, venue: VenueConnection, request: OrderRequest) -> list[Any]:
@@ -410,7 +259,7 @@ class Simulation:
                 taken += event.size_lots
         if taken:
             view = self.markets[request.instrument_id]
-            memory = self.outside[view.instrument.base].memories[request.instrument_id]
+            memory = self.world.outside[view.instrument.base].memories[request.instrument_id]
             memory.on_taker_fill(int(request.side), taken / view.lots_per_bp, False)
 
     def wire(self, latency_ns: int) -> Wire:
@@ -471,7 +320,7 @@ class Simulation:
         view = self.markets[action.instrument_id]
         if action.stage in _OFF_BOOK:
             return
-        memory = self.outside[view.instrument.base].memories[action.instrument_id]
+        memory = self.world.outside[view.instrument.base].memories[action.instrument_id]
         memory.on_taker_fill(action.side, action.filled_lots / view.lots_per_bp, True)
 
     # --- looking -----------------------------------------------------------------------------
@@ -483,12 +332,15 @@ class Simulation:
             self._next_sample_ns = now + round(recording.market_sample_s * SECOND_NS)
             for listing in self.house.by_number:
                 instrument = listing.instrument
+                index = self.world.index_price(instrument.base, instrument.quote)
                 self._record(
                     sample_market(
                         now,
                         listing.number,
                         listing.engine.book,
-                        index_e8=round(self.index_price(instrument.base, instrument.quote) * E8),
+                        index_e8=round(
+                            self.world.index_price(instrument.base, instrument.quote) * E8
+                        ),
                         mark_ticks=int(self.house.market.mark_ticks[listing.number]),
                         last_ticks=listing.last_ticks,
                         open_interest_lots=self._open_interest(listing.number),
@@ -524,8 +376,3 @@ def owner_of(event: AgentEvent) -> int:
     """The account that an order event, not a fill, is about."""
     owner: int = event.owner if type(event) is OrderRejected else event.order.owner  # type: ignore[union-attr]
     return owner
-
-
-def _logs(prices: FloatArray) -> list[float]:
-    logs: list[float] = np.log(prices).tolist()
-    return logs

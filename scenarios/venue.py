@@ -74,7 +74,7 @@ class VenueMarket:
         )
 
     def index_price(self) -> float:
-        return self._simulation.index_price(self.instrument.base, self.instrument.quote)
+        return self._simulation.world.index_price(self.instrument.base, self.instrument.quote)
 
     def external_price(self) -> float:
         return exp(self._outside.log_price) * self._over_index()
@@ -85,8 +85,8 @@ class VenueMarket:
 
     def _over_index(self) -> float:
         """From the coin's outside price to this instrument's: its quote currency, its carry."""
-        simulation, instrument = self._simulation, self.instrument
-        return simulation.carry(instrument) / simulation.quote_ratio(instrument)
+        world, instrument = self._simulation.world, self.instrument
+        return world.carry(instrument) / world.quote_ratio(instrument)
 
     def funding_rate(self) -> float:
         if self.instrument.kind != InstrumentKind.PERPETUAL:
@@ -96,10 +96,10 @@ class VenueMarket:
     def implied_volatility(self) -> float:
         if self.instrument.kind != InstrumentKind.OPTION:
             return nan
-        return self._simulation.implied_vol(self.instrument)
+        return self._simulation.world.implied_vol(self.instrument)
 
     def forward_price(self) -> float:
-        return self.index_price() * self._simulation.carry(self.instrument)
+        return self.index_price() * self._simulation.world.carry(self.instrument)
 
 
 class VenueAccount:

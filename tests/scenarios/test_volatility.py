@@ -64,5 +64,5 @@ def test_marks_of_options_follow_the_surface() -> None:
     run_scenario("vol-shock", overrides=overrides, keep=False, on_start=simulations.append)
     simulation = simulations[0]
     options = [i for i in simulation.instruments if i.strike is not None]
-    vols = {round(simulation.implied_vol(option), 4) for option in options}
+    vols = {round(simulation.world.implied_vol(option), 4) for option in options}
     assert len(vols) > 3

@@ -1,0 +1,202 @@
+"""The world outside one venue, and the prices that follow from it.
+
+Per coin an exogenous path plus what the venue's own flow moves (`agents.outside`); per mark the
+index of every pair, the USD price of every currency, the volatility of every option and the
+forwards, published to the clearing house as integers.
+
+Source: ecology.md sections 1 and 4; portfolio-margin.md sections 11.1 and 11.2.
+"""
+
+from __future__ import annotations
+
+from math import exp, log
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agents.outside import OutsideMarket
+from exchange.instrument import Instrument, InstrumentKind
+from exchange.order import Side
+from risk.contracts import DAYS_PER_YEAR, NS_PER_DAY
+from risk.marks import forward_name
+from scenarios.volatility import parametric_shape, recorded_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from accounts.clearing import ClearingHouse
+    from accounts.events import Marks
+    from scenarios.config import MarketTable
+    from scenarios.paths import PricePath
+    from scenarios.sampling import FloatArray
+    from scenarios.venue import VenueMarket
+
+E8 = 10**8
+SECOND_NS = 10**9
+ONE_PERCENT_UNITS = 100.0  # depth within 1 % in units of depth per basis point
+THIN = 0.01  # depth ratio of a book with an empty side
+
+
+class World:
+    """Outside markets by base coin, and the publishing of prices.
+
+    `markets` is filled by the simulation once the books can be looked at. folder: where a recorded
+    volatility surface is looked for.
+    """
+
+    def __init__(
+        self,
+        table: MarketTable,
+        path: PricePath,
+        house: ClearingHouse,
+        instruments: Sequence[Instrument],
+        folder: Path,
+    ) -> None:
+        self._table = table
+        self._path = path
+        self._house = house
+        self._options = [i for i in instruments if i.kind == InstrumentKind.OPTION]
+        self._volatility_shape = (
+            parametric_shape(table.implied_vol_skew, table.implied_vol_curvature)
+            if table.surface is None
+            else recorded_shape(table.surface, folder)
+        )
+        bases: dict[str, list[str]] = {}
+        # USDT first: the USD price of every other coin goes through it
+        for instrument in sorted(instruments, key=lambda i: i.base != "USDT"):
+            bases.setdefault(instrument.base, []).append(instrument.instrument_id)
+        self._log_paths = {
+            base: _logs(path.pair_index(base, outside_quote(base))) for base in bases
+        }
+        self.outside = {
+            base: OutsideMarket(table.outside_of(base), self._log_paths[base][0], names)
+            for base, names in bases.items()
+        }
+        self._usd_paths = {
+            currency: path.usd_index(currency).tolist()
+            for currency in house.market.currencies
+            if currency != "USD" and currency not in bases and self._has_usd(currency)
+        }
+        self.markets: dict[str, VenueMarket] = {}
+        self._now_ns = path.start_ns
+
+    def _has_usd(self, currency: str) -> bool:
+        series = self._path.series
+        return f"{currency}-USD" in series or f"{currency}-USDT" in series
+
+    def publish(self, now_ns: int) -> Marks:
+        """Move the outside world to the path at `now_ns`; publish index and marks."""
+        self._now_ns = now_ns
+        row = self._path.row_at(now_ns)
+        usd: dict[str, int] = {
+            currency: max(1, round(prices[row] * E8))
+            for currency, prices in self._usd_paths.items()
+        }
+        for currency in self._house.market.currencies:
+            if currency != "USD":
+                usd.setdefault(currency, E8)
+        index: dict[str, int] = {}
+        for base, outside in self.outside.items():
+            self._let_pass(outside, self._log_paths[base][row])
+            quote = outside_quote(base)
+            price = round(exp(self._index_log(base, quote, outside)) * E8)
+            index[f"{base}-{quote}"] = max(1, price)
+            usd[base] = max(1, round(price * usd.get(quote, E8) / E8))
+        self._index_e8, self._usd_e8 = index, usd
+        return self._house.publish(
+            now_ns, usd, index, implied_vol=self._vols(), forward=self._forwards()
+        )
+
+    def _let_pass(self, outside: OutsideMarket, log_path: float) -> None:
+        """Move one coin's outside world to the next mark, second by second."""
+        if not self._house.market.version:
+            return
+        ratios = self._depth_ratios(outside)
+        seconds = self._table.mark_interval_s
+        before = outside.log_path
+        for second in range(1, seconds + 1):
+            outside.on_second(before + (log_path - before) * second / seconds, ratios)
+
+    def _index_log(self, base: str, quote: str, outside: OutsideMarket) -> float:
+        """The index: the outside price, and the venue's own spot book by its share."""
+        share = self._table.index_share(base)
+        listing = self._house.listings.get(f"{base}-{quote}")
+        if listing is None or share == 0.0:
+            return outside.log_price
+        bid, ask = listing.engine.book.best_bid(), listing.engine.book.best_ask()
+        if bid is None or ask is None:
+            return outside.log_price
+        mid = log(0.5 * (bid + ask) * float(listing.instrument.tick))
+        return (1.0 - share) * outside.log_price + share * mid
+
+    def _depth_ratios(self, outside: OutsideMarket) -> dict[str, float]:
+        """Depth within 1 % of each book over the usual one."""
+        ratios = {}
+        for name in outside.memories:
+            view = self.markets[name]
+            bid, ask = view.best_bid_ticks(), view.best_ask_ticks()
+            if bid is None or ask is None:
+                ratios[name] = THIN
+                continue
+            bids = view.volume_within(Side.BUY, int(bid * 0.99))
+            asks = view.volume_within(Side.SELL, int(ask * 1.01))
+            ratios[name] = (bids + asks) / (2.0 * ONE_PERCENT_UNITS * view.lots_per_bp)
+        return ratios
+
+    def _vols(self) -> dict[str, float] | None:
+        if not self._options:
+            return None
+        return {option.instrument_id: self.implied_vol(option) for option in self._options}
+
+    def _forwards(self) -> dict[str, float] | None:
+        """Forwards of options whose expiry has no coin-margined future listed, USD."""
+        if self._table.basis_yearly == 0.0:
+            return None
+        forwards: dict[str, float] = {}
+        for option in self._options:
+            assert option.expiry_ns is not None
+            name = forward_name(option.base, option.expiry_ns)
+            if name not in self._house.listings and name not in forwards:
+                forwards[name] = self.index_price(option.base, "USD") * self.carry(option)
+        return forwards
+
+    def carry(self, instrument: Instrument) -> float:
+        """Forward over index of a dated contract; 1 for spot and perpetuals."""
+        if instrument.expiry_ns is None:
+            return 1.0
+        days = max(0.0, (instrument.expiry_ns - self._now_ns) / NS_PER_DAY)
+        return exp(self._table.basis_yearly * days / DAYS_PER_YEAR)
+
+    def implied_vol(self, instrument: Instrument) -> float:
+        """Annual implied volatility of an option's mark: the level now x the surface's shape."""
+        table, now = self._table, self._now_ns
+        factor = table.implied_vol_factor((now - self._path.start_ns) / SECOND_NS)
+        stress = max(1.0, self.outside[instrument.base].stress.stress)
+        level = table.implied_vol * factor * stress**table.implied_vol_stress_power
+        assert instrument.strike is not None and instrument.expiry_ns is not None
+        moneyness = log(float(instrument.strike) / self.index_price(instrument.base, "USD"))
+        days = (instrument.expiry_ns - now) / NS_PER_DAY
+        return float(level * self._volatility_shape(days, moneyness))
+
+    def index_price(self, base: str, quote: str) -> float:
+        """Index of a pair in its quote currency."""
+        pair = self._index_e8.get(f"{base}-{quote}")
+        if pair is not None:
+            return pair / E8
+        return self._usd_e8[base] / self._usd_e8.get(quote, E8)
+
+    def quote_ratio(self, instrument: Instrument) -> float:
+        """Price of the instrument's quote in the quote of the outside price."""
+        usd = self._house.market.usd
+        return usd[instrument.quote] / usd[outside_quote(instrument.base)]
+
+
+def outside_quote(base: str) -> str:
+    """The quote in which the outside price of a coin is followed."""
+    return "USDT" if base != "USDT" else "USD"
+
+
+def _logs(prices: FloatArray) -> list[float]:
+    logs: list[float] = np.log(prices).tolist()
+    return logs
