@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from exchange.order import Order
 
 
+MANY = 512  # accounts with orders from which on one vectorised pass is cheaper than a loop
+
+
 class OrderControl:
     """Cancels orders on behalf of risk control."""
 
@@ -53,26 +56,34 @@ class OrderControl:
     # --- borrowing limits ----------------------------------------------------------------------
 
     def over_borrow_limit(self) -> list[int]:
-        """Accounts with open orders whose fills would borrow beyond a limit, ascending. O(rows).
+        """Accounts with open orders whose fills would borrow beyond a limit, ascending.
 
-        Figures of an earlier mark are brought up to date where half of a limit is reached: between
-        two looks at an account prices move by a few percent at most.
+        An account with open orders is looked at by every watch, so that only those that the last
+        one looked at can be beyond. O(their currencies), or O(currency rows) where they are many.
         """
         exposures = self.house.exposures
-        near = exposures.accounts[self._beyond(0.5), t.A_ORDERS] > 0
-        chosen: list[int] = self._beyond(0.5)[near].tolist()
-        for number in chosen:
-            exposures.figures(number)
-        over = set(self._beyond(1.0).tolist()) if chosen else set()
-        return [number for number in chosen if number in over]
+        looked = exposures.looked
+        numbers = looked[exposures.accounts[looked, t.A_ORDERS] > 0]
+        if numbers.size > MANY:
+            beyond: list[int] = np.intersect1d(numbers, self._beyond(), assume_unique=True).tolist()
+            return beyond
+        accounts = self.house.accounts
+        return [number for number in numbers.tolist() if self._any_over(accounts[number])]
 
-    def _beyond(self, share: float) -> NDArray[np.int64]:
-        """Accounts whose potential borrowing is above a share of the limit in some currency."""
+    def _any_over(self, account: Account) -> bool:
+        sums, terms = self.house.exposures.currency_sums, self.house.market.currency_terms
+        return any(
+            sums[balance.row, t.V_LIABILITY] > terms[balance.number, t.K_BORROW_LIMIT]
+            for balance in account.balances.values()
+        )
+
+    def _beyond(self) -> NDArray[np.int64]:
+        """Accounts whose potential borrowing is above the limit in some currency, ascending."""
         exposures, market = self.house.exposures, self.house.market
         count = exposures.used["currencies"]
         table = exposures.currencies[:count]
         limits = market.currency_terms[table[:, t.C_CURRENCY], t.K_BORROW_LIMIT]
-        over = exposures.currency_sums[:count, t.V_LIABILITY] > share * limits
+        over = exposures.currency_sums[:count, t.V_LIABILITY] > limits
         return np.unique(table[over, t.C_ACCOUNT])
 
     def cancel_borrowing(self, now_ns: int, account: Account) -> None:

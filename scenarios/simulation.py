@@ -338,9 +338,7 @@ class Simulation:
                         now,
                         listing.number,
                         listing.engine.book,
-                        index_e8=round(
-                            self.world.index_price(instrument.base, instrument.quote) * E8
-                        ),
+                        index_e8=round(index * E8),
                         mark_ticks=int(self.house.market.mark_ticks[listing.number]),
                         last_ticks=listing.last_ticks,
                         open_interest_lots=self._open_interest(listing.number),
