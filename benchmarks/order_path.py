@@ -7,7 +7,7 @@ limits, margin check, matching, ledger, positions, exposures). The reference fil
 must come out of both. Times are of the process, so that other load on the machine counts as little
 as it can.
 
-    python benchmarks/order_path.py [--n 200000] [--accounts 100,1000,10000]
+    python benchmarks/order_path.py [--n 200000] [--accounts 100,1000,10000] [--mixed]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import gc
 import hashlib
 import json
 import time
+from itertools import count
 from typing import Any
 
 from order_stream import generate
@@ -29,6 +30,7 @@ from exchange.order import OrderRequest, OrderType, Side
 from risk.rules import load_rules
 
 INSTRUMENT = "BTC-USDT-SWAP"
+MIXED = (INSTRUMENT, "BTC-USD-SWAP", "BTC-USDC-SWAP", "BTC-USDT-250328", "BTC-USDT")
 E8 = 10**8
 
 
@@ -52,8 +54,11 @@ def requests(rows: Any) -> list[tuple[int, int, int, int, int]]:
     ]
 
 
-def run(ops: list[tuple[int, int, int, int, int]], submit: Any, cancel: Any) -> tuple[float, str]:
-    """Feed the stream; seconds and the hash of the fills."""
+def run(
+    ops: list[tuple[int, int, int, int, int]], names: tuple[str, ...], submit: Any, cancel: Any
+) -> tuple[float, str]:
+    """Feed the stream, its orders dealt out over `names`; seconds and the hash of the fills."""
+    books = len(names)
     owner_of: dict[int, int] = {}  # oid of the stream -> order id here
     stream_id: dict[int, int] = {}
     fills: list[tuple[int, int, int, int]] = []
@@ -67,10 +72,9 @@ def run(ops: list[tuple[int, int, int, int, int]], submit: Any, cancel: Any) -> 
             cancel(owner_of[value], value)
             continue
         kind = limit if op != 2 else market
-        ticks = price if op != 2 else (10**6 if side > 0 else 1)
-        events = submit(
-            oid, OrderRequest(INSTRUMENT, buy if side > 0 else sell, kind, value, ticks)
-        )
+        ticks = price if op != 2 else (200_000 if side > 0 else 50_000)
+        name = names[oid % books]
+        events = submit(oid, OrderRequest(name, buy if side > 0 else sell, kind, value, ticks))
         order = events[0].order
         owner_of[oid] = order.order_id
         stream_id[order.order_id] = oid
@@ -87,8 +91,12 @@ def run(ops: list[tuple[int, int, int, int, int]], submit: Any, cancel: Any) -> 
     return seconds, reference.hash.hexdigest()
 
 
-def bare(ops: list[tuple[int, int, int, int, int]]) -> tuple[float, str]:
-    engine = MatchingEngine(parse_instrument(INSTRUMENT))
+def bare(ops: list[tuple[int, int, int, int, int]], names: tuple[str, ...]) -> tuple[float, str]:
+    ids, fills = count(1), count(1)
+    engines = [
+        MatchingEngine(parse_instrument(name), order_ids=ids, fill_ids=fills) for name in names
+    ]
+    books, engine = len(engines), engines[0]
 
     def submit(oid: int, request: OrderRequest) -> list[Any]:
         return engine.submit(engine.new_order(oid, request, oid), oid)
@@ -96,21 +104,34 @@ def bare(ops: list[tuple[int, int, int, int, int]]) -> tuple[float, str]:
     def cancel(order_id: int, oid: int) -> None:
         engine.cancel(order_id, oid)
 
-    return run(ops, submit, cancel)
+    def submit_to_one(oid: int, request: OrderRequest) -> list[Any]:
+        engine = engines[oid % books]
+        return engine.submit(engine.new_order(oid, request, oid), oid)
+
+    def cancel_in_one(order_id: int, oid: int) -> None:
+        engines[oid % books].cancel(order_id, oid)
+
+    if books == 1:
+        return run(ops, names, submit, cancel)
+    return run(ops, names, submit_to_one, cancel_in_one)
 
 
-def checked(ops: list[tuple[int, int, int, int, int]], accounts: int) -> tuple[float, str]:
-    instruments = [parse_instrument("BTC-USDT"), parse_instrument(INSTRUMENT)]
+def checked(
+    ops: list[tuple[int, int, int, int, int]], names: tuple[str, ...], accounts: int
+) -> tuple[float, str]:
+    instruments = [parse_instrument(name) for name in names]
     house = ClearingHouse(instruments, load_rules("okx-2025"), recording=True)
     for number in range(accounts):
         account = house.open_account(f"trader/{number}")
-        house.deposit(0, account, "USDT", 10**9 * E8)
+        for currency in ("BTC", "USDT", "USDC"):
+            house.deposit(0, account, currency, 10**6 * E8)
     price = 10_000 * E8
-    house.publish(0, {"BTC": price, "USDT": E8, "USDC": E8}, {"BTC-USDT": price})
+    house.publish(0, {"BTC": price, "USDT": E8, "USDC": E8}, {})
     for listing in house.by_number:
         listing.low_ticks, listing.high_ticks = 1, 1 << 40  # the stream wanders without an index
     for account in house.accounts:
-        house.position(account, house.listings[INSTRUMENT])  # opening rows is not the order's cost
+        for listing in house.by_number:
+            house.position(account, listing)  # opening rows is not the order's cost
     half = accounts // 2
     owner: dict[int, int] = {}
 
@@ -123,7 +144,7 @@ def checked(ops: list[tuple[int, int, int, int, int]], accounts: int) -> tuple[f
     def cancel(order_id: int, oid: int) -> None:
         house.cancel(oid, owner[oid], order_id)
 
-    result = run(ops, submit, cancel)
+    result = run(ops, names, submit, cancel)
     assert all(error == 0 for error in house.ledger.conservation_error().values())
     return result
 
@@ -133,30 +154,44 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=200_000)
     parser.add_argument("--accounts", default="100,1000,10000")
     parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--mixed", action="store_true", help="also five products at once")
     arguments = parser.parse_args()
     rows, marks = generate(arguments.n, 7, 3000, 2000)
     ops = requests(rows)
-    expected = marks[arguments.n]["hash"]
-    cases = []
-    for accounts in (int(text) for text in arguments.accounts.split(",")):
-        fastest_bare, fastest = 1e9, 1e9
-        for _ in range(arguments.repeat):
-            seconds, digest = bare(ops)
-            assert digest == expected, "bare fills differ from the reference"
-            fastest_bare = min(fastest_bare, seconds)
-            seconds, digest = checked(ops, accounts)
-            assert digest == expected, "checked fills differ from the reference"
-            fastest = min(fastest, seconds)
-        cases.append(
-            {
-                "accounts": accounts,
-                "checked_orders_per_s": round(arguments.n / fastest),
-                "bare_orders_per_s": round(arguments.n / fastest_bare),
-                "ratio": round(fastest / fastest_bare, 2),
-                "reference_fills": digest == expected,
-            }
-        )
-    print(json.dumps({"cases": cases}))
+    sizes = [int(text) for text in arguments.accounts.split(",")]
+    reference = marks[arguments.n]["hash"]
+    cases = [case(ops, (INSTRUMENT,), n, arguments.repeat, reference) for n in sizes]
+    mixed = [case(ops, MIXED, n, arguments.repeat, None) for n in sizes if arguments.mixed]
+    if mixed:
+        print(json.dumps({"cases": cases, "mixed_cases": mixed}))
+    else:
+        print(json.dumps({"cases": cases}))
+
+
+def case(
+    ops: list[tuple[int, int, int, int, int]],
+    names: tuple[str, ...],
+    accounts: int,
+    repeat: int,
+    reference: str | None,
+) -> dict[str, Any]:
+    """The fastest of `repeat` runs of either path; both must make the same fills."""
+    fastest_bare, fastest = 1e9, 1e9
+    for _ in range(repeat):
+        seconds, expected = bare(ops, names)
+        assert reference in (None, expected), "bare fills differ from the reference"
+        fastest_bare = min(fastest_bare, seconds)
+        seconds, digest = checked(ops, names, accounts)
+        assert digest == expected, "checked fills differ from the reference"
+        fastest = min(fastest, seconds)
+    return {
+        "accounts": accounts,
+        "instruments": len(names),
+        "checked_orders_per_s": round(len(ops) / fastest),
+        "bare_orders_per_s": round(len(ops) / fastest_bare),
+        "ratio": round(fastest / fastest_bare, 2),
+        "reference_fills": digest == reference,
+    }
 
 
 if __name__ == "__main__":
