@@ -17,12 +17,12 @@ $(VENV)/bin/python:
 
 # the demo needs the program only, tests and linters need everything
 $(CORE): $(VENV)/bin/python pyproject.toml constraints.txt
-	@echo "installing selloff and what it needs to run into $(VENV) ..."
+	@echo "installing selloff and what it needs to run into $(VENV): a minute or two ..."
 	@$(PIP) -e .
 	@touch $(CORE)
 
 $(ALL): $(VENV)/bin/python pyproject.toml constraints.txt
-	@echo "installing selloff, its tests and linters into $(VENV) ..."
+	@echo "installing selloff, its tests and linters into $(VENV): a few minutes ..."
 	@$(PIP) -e '.[all]'
 	@touch $(ALL) $(CORE)
 

@@ -112,8 +112,8 @@ def _cascade_sentence(run: Run, cascade: Cascade) -> str:
     busiest = busiest_share(run)
     pushed = cases.filter(pl.col("parent") >= 0).height
     return (
-        f"{pushed} of {plural(cases.height, 'fall')} followed a forced"
-        f" order of somebody else (branching ratio {cascade.branching_ratio:.2f}, longest chain"
+        f"{pushed} of {plural(cases.height, 'fall')} came within a minute after a forced"
+        f" order of somebody else in the same coin (branching ratio {cascade.branching_ratio:.2f}, longest chain"
         f" {cascade.generations}); the busiest 40 minutes saw {percent(busiest, 0)} of the"
         f" {usd(total)} USD."
     )
@@ -147,7 +147,17 @@ def _loss_sentence(run: Run) -> str:
         f"{plural(s['bankrupt_accounts'], 'account')} went bankrupt and left"
         f" {usd(s['bad_debt_usd'])} USD of bad debt: the fund paid {usd(paid)} (it went from"
         f" {usd(fund['start'])} to {usd(fund['end'])}), deleveraged winners {usd(winners)},"
-        f" and {usd(s['uncovered_loss_usd'])} USD nobody paid."
+        f" and {usd(s['uncovered_loss_usd'])} USD nobody paid.{_why_the_fund_grew(fund)}"
+    )
+
+
+def _why_the_fund_grew(fund: dict[str, float]) -> str:
+    """A reader wonders why a fund ends a crash richer than it began."""
+    if fund["end"] <= fund["start"]:
+        return ""
+    return (
+        " The fund earns what is left of an account when it takes positions over at their"
+        " bankruptcy price and sells them better."
     )
 
 
