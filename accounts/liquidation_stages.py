@@ -25,14 +25,14 @@ ONE_BY_ONE: tuple[Stage, ...] = (standard,)
 def candidates(view: View) -> Iterator[Step]:
     """All candidate steps of an account in the order in which they are tried.
 
-    Only portfolio margin knows hedges and steps of several legs; in the other modes, and for
-    isolated positions, margin is a sum over positions: they are closed one by one.
+    Only portfolio margin knows hedges and steps of several legs; in the other modes margin is a sum
+    over positions: they are closed one by one.
     """
     house, account = view.house, view.case.account
     margins = house.exposures.unit_margins(account.number)
     units = sorted(((number, mmr) for number, mmr, _ in margins), key=lambda row: (-row[1], row[0]))
     largest = units[0][1] if units else 0.0
-    borrows = account.mode in BORROWING_MODES and account.parent is None
+    borrows = account.mode in BORROWING_MODES
     borrowing = view.before.requirement - sum(mmr for _, mmr in units)
     stressed = borrows and borrowing > largest
     if stressed:

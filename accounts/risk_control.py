@@ -18,6 +18,7 @@ from accounts.deleveraging import Deleverager
 from accounts.events import AccountState, MarginWarning, StateChange
 from accounts.forced_flow import ForcedFlow
 from accounts.insurance import InsuranceFunds
+from accounts.isolated_liquidation import IsolatedLiquidation
 from accounts.liquidation import Liquidator
 from accounts.liquidation_steps import Standing, standing
 from accounts.order_control import OrderControl
@@ -51,6 +52,7 @@ class RiskControl:
         self.waterfall = Waterfall(house, funds, self.deleverager)
         self.take_over = TakeOver(house, funds, self.waterfall)
         self.liquidator = Liquidator(house, self.flow, self.take_over)
+        self.isolated = IsolatedLiquidation(house, self.flow, self.take_over)
         self.unwinding = Unwinding(house, funds, self.flow, self.take_over)
         self.orders = OrderControl(house)
         self._next_ns = -(10**18)
@@ -81,6 +83,7 @@ class RiskControl:
             self._states[number] = int(account.state)
             if account.last_warning_ns > 0:
                 self._next_warning_ns[number] = account.last_warning_ns + warning_ns
+        self.isolated.check(now_ns, forced_flow=self.forced_flow)
         for number in self.orders.over_borrow_limit():
             self.orders.cancel_borrowing(now_ns, self.house.accounts[number])
         if self.forced_flow:
@@ -114,6 +117,7 @@ class RiskControl:
         look &= states != int(AccountState.BANKRUPT)
         funds = [pool.number for pool in self.funds.pools.values() if pool.number < count]
         look[funds] = False
+        look[[number for number in self.house.isolated.held if number < count]] = False
         numbers: list[int] = np.flatnonzero(look).tolist()
         return numbers
 
@@ -150,10 +154,7 @@ class RiskControl:
     def _release(self, now_ns: int, account: Account) -> None:
         """A take-over that left something, and no debt, is over: the account may go on."""
         now = standing(self.house, account)
-        isolated = account.parent is not None  # its loss ends with the position; the trader goes on
-        if isolated:
-            self.house.isolated.sweep(now_ns, self.house.isolated.held[account.number])
-        if now.requirement == 0.0 and (isolated or now.equity > self.rules.dust_usd):
+        if now.requirement == 0.0 and now.equity > self.rules.dust_usd:
             account.blocked = False
             self._move(now_ns, account, AccountState.HEALTHY)
 

@@ -40,8 +40,6 @@ def _close(view: View, position: Position, lots: int | None = None) -> Wish | No
 def standard(view: View, unit: int, figures: UnitFigures) -> Iterable[Step]:
     """Close part of one position: the one whose step improves equity to margin most."""
     del figures
-    isolated = view.case.account.parent is not None
-    stage = LiquidationStage.ISOLATED if isolated else LiquidationStage.STANDARD
     steps = []
     for position in view.positions_of(unit):
         wished = _close(view, position)
@@ -49,7 +47,7 @@ def standard(view: View, unit: int, figures: UnitFigures) -> Iterable[Step]:
             steps.append(
                 sized_step(
                     view,
-                    stage,
+                    LiquidationStage.STANDARD,
                     view.house.market.unit_names[unit],
                     (wished,),
                     f"closing part of {position.instrument.instrument_id} raises the margin ratio",

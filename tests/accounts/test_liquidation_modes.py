@@ -1,7 +1,8 @@
 """Liquidation outside portfolio margin: isolated positions, and accounts of the other modes.
 
 There the margin is a sum over positions (first tier of BTC: 0.4 % of the value), so positions are
-closed one by one; nothing is hedged, and an isolated position falls alone.
+closed one by one; nothing is hedged, and an isolated position falls alone. Its own rule is worked
+out in test_isolated_liquidation.
 """
 
 from __future__ import annotations
@@ -35,25 +36,6 @@ def isolated_long() -> tuple[SmallExchange, Account, Account]:
     send(exchange, trader, 1, 50_000.0, 10_000)
     (holder,) = trader.isolated.values()
     return exchange, trader, holder
-
-
-def test_isolated_position_is_closed_in_parts() -> None:
-    # At 45,100 equity is about 100, maintenance 0.4 % x 45,100 = 180.4: fifths until the ratio is
-    # 1.2.
-    exchange, trader, holder = isolated_long()
-    outside = exchange.cash(trader, "USDT")
-    exchange.check()
-    exchange.quote(SWAP, 1, 45_100.0, 100_000)
-    events = [e for _ in range(8) for e in exchange.check(BTC=45_100.0)]
-    actions = steps(events, holder)
-    assert {a.stage for a in actions} == {LiquidationStage.ISOLATED}
-    assert actions[0].filled_lots == 2_000
-    assert all(a.ratio_after > a.ratio_before for a in actions)
-    assert (S.LIQUIDATING, S.WARNED) in states(events, holder)
-    assert exchange.standing(holder).ratio > 1.2
-    assert exchange.cash(trader, "USDT") == outside
-    assert (trader.state, trader.blocked) == (S.HEALTHY, False)
-    exchange.assert_sound()
 
 
 def test_isolated_loss_ends_with_its_margin() -> None:
