@@ -21,14 +21,15 @@ from accounts.admission import (
     margin_refusal,
     rule_refusal,
 )
+from accounts.amending import amend_order
 from accounts.events import Marks
 from accounts.exposures import Exposures
 from accounts.isolated import IsolatedMargin
 from accounts.ledger import Ledger
 from accounts.listing import Listing, make_listing
 from accounts.loans import Loans
-from accounts.market import E8, Market
-from accounts.marking import Marker
+from accounts.market import Market
+from accounts.marking import Marker, limit_options, sample_marks
 from accounts.order_conditions import OrderConditions
 from accounts.rule_change import switch_rules
 from accounts.settlement import Settlement
@@ -42,7 +43,6 @@ from exchange.events import (
 )
 from exchange.matching import MatchingEngine
 from exchange.order import Order, OrderRequest, OrderType
-from exchange.units import divide_rounded
 from risk.order_tables import ACCEPTED_REDUCING
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class ClearingHouse:
             )
         self.by_number = list(self.listings.values())
         self._markers = [Marker(listing, rules.marks, listed_ns) for listing in self.by_number]
-        self._stale_ns = round(rules.liquidation.stale_mark_s * 1e9)
+        self.stale_ns = round(rules.liquidation.stale_mark_s * 1e9)
         self.conditions = OrderConditions(self)
         self.isolated = IsolatedMargin(self)
 
@@ -190,14 +190,14 @@ class ClearingHouse:
         account = self.accounts[account_number]
         listing = self.listings.get(request.instrument_id)
         if listing is None:
-            return self._reject(now_ns, request, account, RejectReason.UNKNOWN_INSTRUMENT, "")
+            return self.reject(now_ns, request, account, RejectReason.UNKNOWN_INSTRUMENT, "")
         if request.isolated and account.parent is None:
             return self.isolated.submit(now_ns, account, listing, request, check_ticks)
-        stale = now_ns - self.market.time_ns > self._stale_ns
+        stale = now_ns - self.market.time_ns > self.stale_ns
         reason = rule_refusal(listing, account, request, stale=stale)
         if reason is not None:
             detail = "the mark price is missing or stale" if stale else ""
-            return self._reject(now_ns, request, account, reason, detail)
+            return self.reject(now_ns, request, account, reason, detail)
         if (
             request.order_type > IOC
             or request.client_order_id
@@ -206,7 +206,7 @@ class ClearingHouse:
         ):  # only these can meet a condition
             unmet = self.conditions.refusal(now_ns, account, listing, request)
             if unmet is not None:
-                return self._reject(now_ns, request, account, *unmet)
+                return self.reject(now_ns, request, account, *unmet)
         position = listing.positions.get(account_number) or self.position(account, listing)
         side = 1 if request.side > 0 else -1  # kernels take plain integers
         order_type, price = request.order_type, request.price_ticks
@@ -227,7 +227,7 @@ class ClearingHouse:
             exposures.free_order_row(row)
             resting_of = None if order_type in IMMEDIATE else account_number
             refused, detail = margin_refusal(code, exposures, resting_of)
-            return self._reject(now_ns, request, account, refused, detail)
+            return self.reject(now_ns, request, account, refused, detail)
         parent = account.parent
         owner = account_number if parent is None else parent.number
         order = listing.engine.new_order(owner, request, now_ns)
@@ -237,7 +237,7 @@ class ClearingHouse:
         if parent is not None:
             self.isolated.admitted(account, order)
         if request.stp_mode is None:
-            order.stp_mode = account.stp_mode
+            order.stp_mode = (parent or account).stp_mode
         if request.client_order_id or request.reduce_only:
             self.conditions.admitted(account, request, order)
         return self._match(now_ns, listing, account, order)
@@ -258,7 +258,7 @@ class ClearingHouse:
         order.holder = account.number
         return self._match(now_ns, listing, account, order)
 
-    def _reject(
+    def reject(
         self,
         now_ns: int,
         request: OrderRequest,
@@ -266,6 +266,7 @@ class ClearingHouse:
         reason: RejectReason,
         detail: str,
     ) -> list[Any]:
+        """Refuse a request: one event, emitted; nothing else changes."""
         owner = account.number if account.parent is None else account.parent.number
         event = OrderRejected(now_ns, request, owner, reason, detail)
         self.emit(event)
@@ -278,14 +279,14 @@ class ClearingHouse:
         if len(events) == 1 and type(events[0]) is OrderAccepted and not account.reduce_only:
             self.emit(events[0])  # it rests, and nothing else has happened
             return events
-        self._apply(now_ns, listing, events)
+        self.apply(now_ns, listing, events)
         if account.reduce_only:
             self.conditions.moved(account, listing)
         if self.conditions.pending:
             self.conditions.settle_up(now_ns, order.order_id)
         return events
 
-    def _apply(self, now_ns: int, listing: Listing, events: list[Any]) -> None:
+    def apply(self, now_ns: int, listing: Listing, events: list[Any]) -> None:
         """Settle fills and release cancelled orders, in order, then emit each event."""
         emit = self.emit
         for event in events:
@@ -387,7 +388,7 @@ class ClearingHouse:
 
     def cancel_listing(self, now_ns: int, listing: Listing, reason: CancelReason) -> None:
         """Cancel all open orders of an instrument (delivery, expiry). O(orders x columns)."""
-        self._apply(now_ns, listing, listing.engine.cancel_all(now_ns, reason))
+        self.apply(now_ns, listing, listing.engine.cancel_all(now_ns, reason))
 
     def amend(
         self,
@@ -401,52 +402,9 @@ class ClearingHouse:
 
         A refusal leaves the old order as it was. Source: 9.3, 12.6 (51502).
         """
-        account = self.accounts[account_number]
-        if account.isolated:
-            account = self.isolated.holder_of(account, order_id)
-        order = account.orders.get(order_id)
-        if order is None:
-            return []
-        listing = self.listings[order.instrument.instrument_id]
-        size = order.size_lots if new_size_lots is None else new_size_lots
-        price = order.price_ticks if new_price_ticks is None else new_price_ticks
-        old_left, old_price = order.remaining_lots, order.price_ticks
-        left = old_left + size - order.size_lots
-        request = OrderRequest(
-            order.instrument.instrument_id, order.side, order.order_type, size, price,
-            order.client_order_id, order.stp_mode,
+        return amend_order(
+            self, now_ns, account_number, order_id, new_size_lots, new_price_ticks
         )
-        if left > 0 and (left > old_left or price != old_price):
-            stale = now_ns - self.market.time_ns > self._stale_ns
-            reason = rule_refusal(listing, account, request, stale=stale)
-            if reason is not None:
-                return self._reject(now_ns, request, account, reason, "amend")
-            unmet = self.conditions.amend_refusal(account, listing, order, left)
-            if unmet is not None:
-                return self._reject(now_ns, request, account, *unmet)
-            row = account.positions[listing.number].row
-            side = int(order.side)
-            self.exposures.without_order(order.slot)
-            code = self.exposures.place(order.slot, row, side, price, left, False)
-            if code > ACCEPTED_REDUCING:
-                refused, detail = margin_refusal(code, self.exposures)
-                if refused == RejectReason.INSUFFICIENT_MARGIN:
-                    refused = RejectReason.AMEND_INSUFFICIENT_MARGIN
-                self.exposures.add_order(order.slot, row, side, old_price, old_left)
-                return self._reject(now_ns, request, account, refused, detail)
-        elif 0 < left < old_left:
-            self.exposures.reduce_order(order.slot, left)
-        if account.parent is not None:
-            self.isolated.amended(account, order, left)
-        events: list[Any] = listing.engine.amend(order_id, now_ns, new_size_lots, new_price_ticks)
-        if type(events[0]) is OrderRejected:  # the book's own rules: the old order stays
-            self.exposures.replace_order(order.slot, old_price, old_left)
-        self._apply(now_ns, listing, events)
-        if account.reduce_only:
-            self.conditions.moved(account, listing)
-        if self.conditions.pending:
-            self.conditions.settle_up(now_ns, order.order_id)
-        return events
 
     # --- the way of a price ------------------------------------------------------------------
 
@@ -464,26 +422,13 @@ class ClearingHouse:
         usd_index_e8: USD per currency in 1e-8, all but USD; index_e8: per pair in its quote.
         Accounts are re-margined on first use or by `RiskControl.check`. O(instruments x columns).
         """
-        marks: list[int] = []
-        for marker in self._markers:
-            if marker.is_option:
-                marks.append(1)  # follows from the volatility
-                continue
-            instrument = marker.listing.instrument
-            pair = index_e8.get(instrument.family)
-            if pair is None:
-                base, quote = usd_index_e8[instrument.base], usd_index_e8.get(instrument.quote, E8)
-                pair = divide_rounded(base * E8, quote)
-            marks.append(marker.sample(now_ns, pair))
         market = self.market
+        sampled = sample_marks(self._markers, now_ns, usd_index_e8, index_e8)
         market.publish(
-            now_ns, usd_index_e8, index_e8, marks, implied_vol=implied_vol, forward=forward
+            now_ns, usd_index_e8, index_e8, sampled, implied_vol=implied_vol, forward=forward
         )
+        limit_options(self._markers, market)
         marks = market.mark_ticks.tolist()
-        for marker in self._markers:
-            if marker.is_option:
-                number = marker.listing.number
-                marker.limit_option(marks[number], market.absolute_delta(number))
         self.conditions.check(now_ns)
         return Marks(now_ns, dict(index_e8), dict(usd_index_e8), marks)
 

@@ -16,9 +16,13 @@ from exchange.price_limits import MILLIONTH, PriceBand, contract_band, option_ba
 from exchange.units import divide_rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from accounts.listing import Listing
+    from accounts.market import Market
     from risk.rules_venue import MarkRules
 
+E8: Final = 10**8
 SPOT_TIER: Final = 3
 LIMIT_WINDOW_S: Final = 120.0
 
@@ -92,3 +96,33 @@ class Marker:
     def _limit(self, band: PriceBand) -> None:
         self.listing.low_ticks = band.low_ticks
         self.listing.high_ticks = band.high_ticks
+
+
+def sample_marks(
+    markers: Sequence[Marker],
+    now_ns: int,
+    usd_index_e8: Mapping[str, int],
+    index_e8: Mapping[str, int],
+) -> list[int]:
+    """The marks of all instruments in ticks; 1 for options, whose mark follows from volatility."""
+    marks: list[int] = []
+    for marker in markers:
+        if marker.is_option:
+            marks.append(1)
+            continue
+        instrument = marker.listing.instrument
+        pair = index_e8.get(instrument.family)
+        if pair is None:
+            base, quote = usd_index_e8[instrument.base], usd_index_e8.get(instrument.quote, E8)
+            pair = divide_rounded(base * E8, quote)
+        marks.append(marker.sample(now_ns, pair))
+    return marks
+
+
+def limit_options(markers: Sequence[Marker], market: Market) -> None:
+    """Set the price limits of all options around the marks just published."""
+    marks = market.mark_ticks.tolist()
+    for marker in markers:
+        if marker.is_option:
+            number = marker.listing.number
+            marker.limit_option(marks[number], market.absolute_delta(number))

@@ -47,7 +47,7 @@ def switch_rules(house: ClearingHouse, now_ns: int, rules: RuleSet) -> None:
     house.loans.market = market
     for currency in range(len(market.currencies)):
         house.loans.tell(currency)
-    house._stale_ns = round(rules.liquidation.stale_mark_s * 1e9)
+    house.stale_ns = round(rules.liquidation.stale_mark_s * 1e9)
     assert now_ns >= market.time_ns, "rules change at a mark or after it"
 
 
