@@ -42,7 +42,7 @@ _STAGES = {
     LiquidationStage.REPAYMENT: "repayment",
     LiquidationStage.TAKE_OVER: "take-over",
     LiquidationStage.ISOLATED: "isolated",
-    LiquidationStage.FUND_UNWIND: "fund sells",
+    LiquidationStage.FUND_UNWIND: "fund closes",
     LiquidationStage.DELEVERAGING: "deleveraged",
 }
 
@@ -249,7 +249,8 @@ def _other(m: Instant, width: int) -> Text:
     change = m.mark / m.first_mark - 1.0 if m.first_mark else 0.0
     line = Text(f"{m.instrument_id[:24]:<24}")
     line.append(f" mark {quote(m.mark):>11}")
-    line.append(f" {change:>+7.1%}", style="red" if change < 0 else "green")
+    words = f"{change:+.1%}" if change < 9.995 else f"{change:+,.0%}"
+    line.append(f" {words:>7}", style="red" if change < 0 else "green")
     line.append(f"  1 %: {short_usd(m.bid_depth_usd):>7} | {short_usd(m.ask_depth_usd)}")
     return line
 
@@ -290,18 +291,24 @@ def _forced_head(frame: Frame, width: int) -> Text:
     return line
 
 
+def _tail(name: str, room: int) -> str:
+    """A name whose end tells more than its beginning, shortened."""
+    return name if len(name) <= room else f"…{name[1 - room :]}"
+
+
 def _forced(frame: Frame, width: int, count: int) -> list[Text]:
     if not frame.forced:
         return [Text("none yet", style="dim")]
     lines = []
-    room = max(18, width - 62)
+    wide = 15 if width < 100 else 23  # of an instrument: an option's strike is at its end
+    room = width - 47 - wide
     for step in list(frame.forced)[: -count - 1 : -1]:
         verb = "buys" if step.side > 0 else "sells"
         line = Text(f"{_clock(step.time_ns, '%H:%M:%S')} ", style="dim")
-        name = step.account if len(step.account) <= room else f"…{step.account[1 - room :]}"
-        line.append(f"{name:<{room}} ")
+        line.append(f"{_tail(step.account, room):<{room}} ")
         line.append(f"{_STAGES[step.stage]:<11} ", style="yellow")
-        line.append(f"{verb:<5} {short_usd(step.notional_usd):>7} {step.instrument_id[:15]:<15}")
+        line.append(f"{verb:<5} {short_usd(step.notional_usd):>7} ")
+        line.append(f"{_tail(step.instrument_id, wide):<{wide}}")
         line.append(f" {quote(step.price):>10}")
         lines.append(line)
     return lines

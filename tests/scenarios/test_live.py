@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,17 @@ def test_amounts_and_prices_in_few_characters() -> None:
         "-", "-", "0.050000", "0.5000", "99.50", "61,234.6"
     ]  # fmt: skip
     assert bar(0.5, 4) == "██░░" and bar(7.0, 2) == "██" and bar(-1.0, 2) == "░░"
+
+
+def test_long_names_keep_their_ends(watched: Watched) -> None:
+    frame = watched.run.frame()
+    step = frame.forced[-1]
+    long = "a_very_long_name_of_a_population_of_traders/0/123"
+    option = "BTC-USD-250620-100000-C"
+    frame.forced = [replace(step, account=long, instrument_id=option)]
+    narrow, wide = draw(frame, 80, 24).plain, draw(frame, 120, 30).plain
+    assert "traders/0/123" in narrow and "100000-C" in narrow
+    assert option in wide
 
 
 def test_squeeze_keeps_sums_and_last_values() -> None:
