@@ -66,7 +66,7 @@ class OrderConditions:
                 return refused
         if (
             request.stp_mode is None
-            and account.stp_mode == _CANCEL_BOTH
+            and (account.parent or account).stp_mode == _CANCEL_BOTH
             and request.order_type == _FOK
         ):
             return RejectReason.BAD_STP_MODE, "the account's self-trade prevention cancels both"
@@ -116,22 +116,27 @@ class OrderConditions:
     def admitted(self, account: Account, request: OrderRequest, order: Order) -> None:
         """An order has passed all checks and is about to match. Amortised O(1)."""
         if request.client_order_id:
-            names = account.client_orders
+            trader = account.parent or account
+            names = trader.client_orders
             names[request.client_order_id] = order.order_id
-            if len(names) > 2 * len(account.orders) + _SPARE_NAMES:
-                live = account.orders.keys() | {order.order_id}
-                account.client_orders = {n: i for n, i in names.items() if i in live}
+            if len(names) > 2 * len(trader.orders) + _SPARE_NAMES:
+                trader.client_orders = {
+                    name: order_id
+                    for name, order_id in names.items()
+                    if order_id == order.order_id or _open_order(trader, order_id) is not None
+                }
         if request.reduce_only:
             account.reduce_only.add(order.order_id)
 
     def client_order(self, account: Account, client_order_id: str) -> Order | None:
-        """The open order with a client order id. O(1)."""
-        order_id = account.client_orders.get(client_order_id)
+        """The open order with a client order id, cross or isolated. O(1 + isolated positions)."""
+        trader = account.parent or account
+        order_id = trader.client_orders.get(client_order_id)
         if order_id is None:
             return None
-        order = account.orders.get(order_id)
+        order = _open_order(trader, order_id)
         if order is None:
-            del account.client_orders[client_order_id]  # free again
+            del trader.client_orders[client_order_id]  # free again
         return order
 
     def open_lots(self, account: Account, listing: Listing, side: int) -> int:
@@ -249,3 +254,12 @@ class OrderConditions:
         for number in sorted(due):
             del self._deadlines[number]
             self.house.cancel_all(now_ns, number, reason=CancelReason.CANCEL_ALL_AFTER)
+
+
+def _open_order(trader: Account, order_id: int) -> Order | None:
+    """An open order of a trader's account or of one of its isolated positions."""
+    for account in (trader, *trader.isolated.values()):
+        order = account.orders.get(order_id)
+        if order is not None:
+            return order
+    return None

@@ -332,3 +332,26 @@ def test_cancel_all_after_is_disarmed_by_zero_and_bounded(
     assert len(trader.orders) == 1
     with pytest.raises(ValueError, match="0 or 10 to 120 s"):
         entry.cancel_all_after(venue.now_ns, trader.number, 5)
+
+
+def test_names_and_modes_reach_isolated_positions(
+    venue: Venue, entry: OrderEntry, trader: Account
+) -> None:
+    number, submit = trader.number, venue.house.submit
+    isolated = request_of(client_order_id="a", isolated=True)
+    assert isinstance(submit(venue.now_ns, number, isolated)[0], OrderAccepted)
+    again = request_of(client_order_id="a")
+    assert refused(submit(venue.now_ns, number, again)) == (RejectReason.DUPLICATE_CLIENT_ORDER_ID)
+    entry.set_stp_mode(number, StpMode.CANCEL_TAKER)
+    sale = request_of(side=Side.SELL, price=990_000, order_type=OrderType.IOC, isolated=True)
+    (ended,) = submit(venue.now_ns, number, sale)
+    assert (ended.reason, ended.order.stp_mode) == (
+        CancelReason.SELF_TRADE,
+        StpMode.CANCEL_TAKER,
+    )
+    entry.cancel_all_after(venue.now_ns, number, 10)
+    venue.now_ns += 10 * 10**9
+    venue.marks()
+    assert venue.events[-1].reason == CancelReason.CANCEL_ALL_AFTER
+    assert entry.house.conditions.client_order(trader, "a") is None
+    venue.check()
