@@ -15,12 +15,15 @@ from hypothesis.stateful import (
     rule,
 )
 
-from accounts.account import AccountMode
+from accounts.account import BORROWING_MODES, AccountMode
 from accounts.clearing import ClearingHouse
 from accounts.expiry import Expiry
 from accounts.funding import Funding
 from accounts.interest import charge_interest
+from accounts.modes import set_leverage, set_spot_cap, switch
 from accounts.portfolio import portfolio_of
+from accounts.repayment import force_repayments
+from accounts.transfers import most_that_may_leave, withdraw
 from exchange.instrument import parse_instrument
 from exchange.order import OrderRequest, OrderType, Side, StpMode
 from risk import order_tables as t
@@ -253,6 +256,51 @@ class ClearingMachine(RuleBasedStateMachine):
         self.now_ns += 1
         self.house.deposit(self.now_ns, self.house.accounts[account], currency, 12_345_678)
 
+    @rule(
+        account=st.integers(0, ACCOUNTS - 1),
+        currency=st.sampled_from(("BTC", "USDT", "USDC")),
+        share=st.sampled_from((0.1, 0.9, 1.0, 1.1)),
+    )
+    def transfer_out(self, account: int, currency: str, share: float) -> None:
+        """What `most_that_may_leave` names may leave, and leaves the account safe; more may not."""
+        holder = self.house.accounts[account]
+        most = most_that_may_leave(self.house, holder, currency)
+        atoms = round(most * share)
+        if atoms > 0:
+            self.now_ns += 1
+            reason = withdraw(self.house, self.now_ns, holder, currency, atoms)
+            assert (reason is None) == (atoms <= most), (reason, atoms, most)
+            figures = self.house.exposures.figures(account).tolist()
+            if reason is None:
+                assert figures[t.T_SMALLEST] >= figures[t.T_IMR]
+
+    @rule(account=st.integers(0, ACCOUNTS - 2), mode=st.sampled_from(tuple(AccountMode)))
+    def switch_mode(self, account: int, mode: AccountMode) -> None:
+        holder = self.house.accounts[account]
+        before = holder.mode, self.house.exposures.figures(account).tolist()
+        check = switch(self.house, holder, mode)
+        figures = self.house.exposures.figures(account).tolist()
+        assert holder.mode == (mode if check.passed else before[0])
+        assert check.passed or figures == before[1]
+        assert not check.passed or figures[t.T_ADJUSTED] >= figures[t.T_IMR]
+
+    @rule(
+        account=st.integers(0, ACCOUNTS - 1),
+        number=st.integers(3, len(INSTRUMENTS) - 1),
+        leverage=st.sampled_from((1.0, 3.0, 25.0)),
+        cap=st.sampled_from((0.0, 0.5, float("inf"))),
+    )
+    def settings_of_the_user(self, account: int, number: int, leverage: float, cap: float) -> None:
+        holder = self.house.accounts[account]
+        set_leverage(self.house, holder, self.house.by_number[number], leverage)
+        set_spot_cap(self.house, holder, "BTC", cap)
+
+    @rule()
+    def repay(self) -> None:
+        self.now_ns += 1
+        for repayment in force_repayments(self.house, self.now_ns):
+            assert 0 <= repayment.filled_lots <= repayment.wanted_lots
+
     @invariant()
     def exact(self) -> None:
         check_house(self.house)
@@ -261,7 +309,7 @@ class ClearingMachine(RuleBasedStateMachine):
     def margin(self) -> None:
         """The tables' figures are those of the unrounded report."""
         for account in self.house.accounts:
-            if not account.positions or account.mode == AccountMode.SPOT_AND_FUTURES:
+            if not account.positions or account.mode not in BORROWING_MODES:
                 continue  # the report knows no single-currency mode
             figures = self.house.exposures.figures(account.number).tolist()
             report = margin_report(portfolio_of(self.house, account), self.house.rules)
