@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from accounts.clearing import ClearingHouse
 
 NO_BANKRUPTCY_PRICE = 1 << 60
+TINY_TICKS = 1e-6
 
 
 def charge_usd(house: ClearingHouse, position: Position) -> float:
@@ -52,6 +53,7 @@ def bankruptcy_ticks(house: ClearingHouse, account: Account, position: Position)
     else:
         distance = atoms / (abs(position.lots) * rate)
         price = mark - distance if long else mark + distance
+    # a whole tick must not get lost to the last bit of a division
     if long:
-        return max(1 if position.instrument.inverse else 0, math.floor(price))
-    return min(NO_BANKRUPTCY_PRICE, math.ceil(price))
+        return max(1 if position.instrument.inverse else 0, math.floor(price + TINY_TICKS))
+    return min(NO_BANKRUPTCY_PRICE, math.ceil(price - TINY_TICKS))

@@ -99,20 +99,24 @@ class Deleverager:
         """Whether a pool cannot pay `owed_atoms` and close its position at mark."""
         position = pool.positions.get(listing.number)
         loss = 0
-        if position is not None and position.lots:
+        # what an option costs to close is not free money in the first place
+        if position is not None and position.lots and not listing.is_option:
             loss = min(0, unrealised_atoms(position, self._mark(listing)))
-        return self._money(pool, listing) + loss < owed_atoms
+        return self._money(pool, listing, free=True) + loss < owed_atoms
 
     def _mark(self, listing: Listing) -> int:
         return int(self.house.market.mark_ticks[listing.number])
 
-    def _money(self, pool: Account, listing: Listing) -> int:
-        """A pool's cash in atoms of the settlement currency, other cash at the index."""
+    def _money(self, pool: Account, listing: Listing, *, free: bool = False) -> int:
+        """A pool's cash in atoms of the settlement currency, other cash at the index.
+
+        free: without what stands against short options.
+        """
         settle = listing.instrument.settle
         market, ledger = self.house.market, self.house.ledger
         total = 0
         for currency, balance in pool.balances.items():
-            atoms = ledger.balances[balance.cash]
+            atoms = self.funds.free(pool, currency) if free else ledger.balances[balance.cash]
             if currency != settle:
                 worth = atoms * market.usd_index_e8[currency] * market.atoms[settle]
                 atoms = worth // (market.usd_index_e8[settle] * market.atoms[currency])

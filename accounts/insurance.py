@@ -10,6 +10,7 @@ Source: portfolio-margin.md section 10.6; liquidation-and-losses.md sections 3 a
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from accounts.account import Account
@@ -26,6 +27,7 @@ TREASURY = "treasury"
 DAY_NS = 86_400_000_000_000
 BOOKING_NS = DAY_NS // 3  # 08:00 UTC
 HOUR_NS = 3_600_000_000_000
+NOTHING: Mapping[str, int] = {}
 _LINES = {
     InstrumentKind.SPOT: "margin",
     InstrumentKind.PERPETUAL: "swaps",
@@ -117,7 +119,8 @@ class InsuranceFunds:
     def pay(self, now_ns: int, pool: Account, currency: str, atoms: int, reference: int) -> int:
         """Atoms of `currency` that the pool can pay now, taken to the treasury, <= `atoms`."""
         kind = int(PostingKind.DEFICIT)
-        paid = collect(self.house, now_ns, pool, currency, atoms, kind, reference)
+        kept = self.reserved(pool)
+        paid = collect(self.house, now_ns, pool, currency, atoms, kind, reference, kept)
         self.report(now_ns, pool, reference, FundBooking.BANKRUPTCY_LOSS)
         return paid
 
@@ -145,6 +148,24 @@ class InsuranceFunds:
         """Emit what funding, expiries and interest have done to the pools meanwhile. O(pools)."""
         for pool in self.pools.values():
             self.report(now_ns, pool, 0)
+
+    def reserved(self, pool: Account) -> dict[str, int]:
+        """Atoms per currency that stand against short options of a pool: premium is not profit."""
+        kept: dict[str, int] = {}
+        for position in pool.positions.values():
+            if position.lots < 0 and self.house.by_number[position.number].is_option:
+                mark = int(self.house.market.mark_ticks[position.number])
+                value = -position.instrument.value_atoms(mark, position.lots)
+                kept[position.settle.currency] = kept.get(position.settle.currency, 0) + value
+        return kept
+
+    def free(self, pool: Account, currency: str) -> int:
+        """Atoms of a currency that a pool can pay out."""
+        balance = pool.balances.get(currency)
+        if balance is None:
+            return 0
+        kept = self.reserved(pool).get(currency, 0)
+        return max(0, self.house.ledger.balances[balance.cash] - kept)
 
     # --- what a pool is worth ------------------------------------------------------------------
 
@@ -196,8 +217,11 @@ def collect(
     atoms: int,
     kind: int,
     reference: int,
+    kept: Mapping[str, int] = NOTHING,
 ) -> int:
     """Take up to `atoms` of `currency` out of an account's cash into the treasury; what was got.
+
+    kept: atoms per currency that stay where they are.
 
     Cash in other currencies is converted at the index through the treasury, rounded against the
     account. Nothing is borrowed. O(balances).
@@ -209,7 +233,7 @@ def collect(
         if missing <= 0:
             break
         balance = account.balances[held]
-        there = ledger.balances[balance.cash]
+        there = ledger.balances[balance.cash] - kept.get(held, 0)
         if there <= 0:
             continue
         worth_of_held = usd[held] * per_coin[currency]

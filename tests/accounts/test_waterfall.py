@@ -23,7 +23,8 @@ from accounts.events import (
 )
 from tests.accounts.small_exchange import SmallExchange, rules_with, steps
 
-SWAP, SPOT, CALL = "BTC-USDT-SWAP", "BTC-USDT", "BTC-USD-250328-50000-C"
+SWAP, INVERSE, SPOT = "BTC-USDT-SWAP", "BTC-USD-SWAP", "BTC-USDT"
+CALL = "BTC-USD-250328-50000-C"
 USDT = 10**8
 
 
@@ -255,6 +256,53 @@ def test_profits_of_the_day_before_are_not_shared() -> None:
         exchange.check()
     assert layers(gap.fall()) == (0.0, 0.0, 5_000.0, 0.0)
     assert [exchange.cash(trader, "USDT") for trader in traders] == [10_500.0, 10_750.0]
+
+
+def test_coin_margined_winners_give_up_coins() -> None:
+    # Long 500 lots (50,000 USD) from 50,000 with 0.1 BTC. At 40,000: 50,000 x (1 / 50,000 - 1 /
+    # 40,000) = -0.25 BTC, deficit 0.15. The pool has 0.05; the winner buys back at 1 / p = 1 /
+    # 40,000 - 0.1 / 50,000: p = 43,478.26, rounded up to the tick.
+    exchange = SmallExchange(INVERSE, usd={"BTC": 50_000.0})
+    pool = exchange.fill_pool(INVERSE, 0.05)
+    loser = exchange.account("loser", BTC=0.1)
+    short = exchange.account("short", BTC=1.0)
+    exchange.give(loser, INVERSE, 500, 50_000.0, giver=short)
+    events = exchange.check(BTC=40_000.0)
+    (closed,) = [e for e in events if type(e) is Deleveraging]
+    assert (closed.lots, closed.price_ticks) == (500, 434_783)
+    (bankruptcy,) = [e for e in events if type(e) is Bankruptcy]
+    total, fund, winners, social, uncovered = bankruptcy.split_atoms["BTC"]
+    assert total == fund + winners == 15_000_000
+    assert winners == pytest.approx(10_000_000, abs=200)  # a tick is 132 atoms
+    assert (social, uncovered) == (0, 0)
+    assert exchange.cash(short, "BTC") == pytest.approx(1.25 - 0.1, abs=2e-6)
+    assert 0 <= exchange.cash(pool, "BTC") < 2e-6
+    exchange.assert_sound()
+
+
+def test_option_winners_sell_below_the_mark() -> None:
+    # Short 100 calls (1 BTC) from 0.1059 with 0.1 BTC and the premium; the coin doubles. The
+    # holder of the calls has gained the difference, and sells them below the mark by what the pool
+    # cannot pay.
+    exchange = SmallExchange(CALL, usd={"BTC": 50_000.0})
+    pool = exchange.fill_pool(CALL, 0.02)
+    loser = exchange.account("loser", BTC=0.1)
+    holder = exchange.account("holder", BTC=1.0)
+    exchange.give(loser, CALL, -100, 0.1059, giver=holder)
+    events = exchange.check(BTC=100_000.0)
+    mark = int(exchange.house.market.mark_ticks[0])
+    deficit = mark * 10_000 - 10_590_000 - 10_000_000  # atoms: mark x 1 BTC - premium - margin
+    (closed,) = [e for e in events if type(e) is Deleveraging]
+    (bankruptcy,) = [e for e in events if type(e) is Bankruptcy]
+    total, fund, winners, social, uncovered = bankruptcy.split_atoms["BTC"]
+    assert total == fund + winners == pytest.approx(deficit, abs=10_000)  # the mark is a whole tick
+    assert fund == pytest.approx(2_000_000, abs=10_000)
+    assert (social, uncovered) == (0, 0)
+    assert closed.lots == -100
+    assert closed.price_ticks == mark - -(-(total - 2_000_000) // 10_000)
+    assert 0 <= exchange.cash(pool, "BTC") < 1e-4
+    assert exchange.lots(pool, CALL) == exchange.lots(holder, CALL) == 0
+    exchange.assert_sound()
 
 
 def test_collateral_is_converted_at_the_discount() -> None:
