@@ -58,6 +58,7 @@ class RiskControl:
         self._next_ns = -(10**18)
         self._states = np.zeros(0, np.int64)
         self._next_warning_ns = np.zeros(0, np.int64)
+        self._unsettled = np.zeros(0, np.int64)  # not healthy, or acted on, at the last check
 
     @property
     def rules(self) -> LiquidationRules:
@@ -65,7 +66,8 @@ class RiskControl:
         return self.house.rules.liquidation
 
     def check(self, now_ns: int) -> None:
-        """Look at every account once; act on those beyond a threshold. O(accounts + pools)."""
+        """Look at every account once; act on those beyond a threshold. O(accounts + pools): one
+        comparison for each account but those near a threshold."""
         if now_ns < self._next_ns:
             return
         self._next_ns = now_ns + round(self.rules.check_interval_s * 1e9)
@@ -90,9 +92,38 @@ class RiskControl:
             self.unwinding.run(now_ns)
 
     def _flagged(self, now_ns: int, figures: NDArray[np.float64]) -> list[int]:
-        """Accounts whose standing is not their state, or that are being acted on; ascending."""
-        rules = self.rules
-        count = len(figures)
+        """Accounts whose standing is not their state, or that are being acted on; ascending.
+
+        Of the others, those that the watch has not looked at stand as they stood at the last check.
+        O(accounts looked at + accounts that were not healthy or acted on at the last check).
+        """
+        self._grow(len(figures))
+        rules, exposures = self.rules, self.house.exposures
+        near = _union(exposures.looked, self._unsettled)
+        ratio, adjusted = figures[near, t.T_RATIO], figures[near, t.T_ADJUSTED]
+        standing_now = np.full(len(near), int(AccountState.HEALTHY))
+        warned = ratio <= rules.warning_ratio
+        standing_now[warned] = int(AccountState.WARNED)
+        short = adjusted < rules.order_control * figures[near, t.T_IMR]
+        standing_now[short] = int(AccountState.ORDER_CONTROL)
+        standing_now[ratio <= rules.start_ratio] = int(AccountState.PRE_LIQUIDATION)
+        states = self._states[near]
+        look = states != standing_now
+        look |= states == int(AccountState.LIQUIDATING)
+        look |= states == int(AccountState.PRE_LIQUIDATION)
+        orders = exposures.accounts[near, t.A_ORDERS] > 0
+        look |= (states == int(AccountState.ORDER_CONTROL)) & orders
+        look |= warned & (self._next_warning_ns[near] <= now_ns)
+        look &= states != int(AccountState.BANKRUPT)
+        others = [pool.number for pool in self.funds.pools.values()]
+        others += self.house.isolated.held
+        look &= ~np.isin(near, others)
+        self._unsettled = near[look | (states != int(AccountState.HEALTHY))]
+        numbers: list[int] = near[look].tolist()
+        return numbers
+
+    def _grow(self, count: int) -> None:
+        """Make room for `count` accounts, twice over where there is too little."""
         if count > len(self._states):
             grown = np.full(2 * count, int(AccountState.HEALTHY))
             grown[: len(self._states)] = self._states
@@ -100,26 +131,6 @@ class RiskControl:
             times = np.full(2 * count, -(10**18))
             times[: len(self._next_warning_ns)] = self._next_warning_ns
             self._next_warning_ns = times
-        standing_now = np.zeros(count, np.int64)
-        ratio, adjusted = figures[:, t.T_RATIO], figures[:, t.T_ADJUSTED]
-        warned = ratio <= rules.warning_ratio
-        standing_now[warned] = int(AccountState.WARNED)
-        short = adjusted < rules.order_control * figures[:, t.T_IMR]
-        standing_now[short] = int(AccountState.ORDER_CONTROL)
-        standing_now[ratio <= rules.start_ratio] = int(AccountState.PRE_LIQUIDATION)
-        states = self._states[:count]
-        look = states != standing_now
-        look |= states == int(AccountState.LIQUIDATING)
-        look |= states == int(AccountState.PRE_LIQUIDATION)
-        orders = self.house.exposures.accounts[:count, t.A_ORDERS] > 0
-        look |= (states == int(AccountState.ORDER_CONTROL)) & orders
-        look |= warned & (self._next_warning_ns[:count] <= now_ns)
-        look &= states != int(AccountState.BANKRUPT)
-        funds = [pool.number for pool in self.funds.pools.values() if pool.number < count]
-        look[funds] = False
-        look[[number for number in self.house.isolated.held if number < count]] = False
-        numbers: list[int] = np.flatnonzero(look).tolist()
-        return numbers
 
     def _review(self, now_ns: int, account: Account) -> None:
         if account.is_fund or account.state == AccountState.BANKRUPT:
@@ -210,3 +221,12 @@ class RiskControl:
                 case.trigger_id if case else trigger_id,
             )
         )
+
+
+def _union(some: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Both ascending; so is what is returned. Merging the two costs a tenth of np.union1d."""
+    both = np.concatenate((some, others))
+    both.sort(kind="stable")
+    first = np.ones(len(both), bool)
+    first[1:] = both[1:] != both[:-1]
+    return both[first]
