@@ -46,16 +46,18 @@ def amend_order(
         order.instrument.instrument_id, order.side, order.order_type, size, price,
         order.client_order_id, order.stp_mode,
     )
+    if account.parent is not None:
+        house.isolated.bring_for_amend(now_ns, account, order, left, price)
     refusal = _admit(house, now_ns, account, listing, order, request, left)
+    if account.parent is not None:
+        house.isolated.amended(now_ns, account, order, left, refused=refusal is not None)
     if refusal is not None:
         return house.reject(now_ns, request, account, *refusal)
-    if account.parent is not None:
-        house.isolated.amended(account, order, left)
     events: list[Any] = listing.engine.amend(order_id, now_ns, new_size_lots, new_price_ticks)
     if type(events[0]) is OrderRejected:  # the book's own rules: the old order stays
         house.exposures.replace_order(order.slot, old_price, old_left)
         if account.parent is not None:
-            house.isolated.amended(account, order, old_left)
+            house.isolated.amended(now_ns, account, order, old_left, refused=False)
     house.apply(now_ns, listing, events)
     if account.reduce_only:
         house.conditions.moved(account, listing)
@@ -95,6 +97,10 @@ def _admit(
     row, side = account.positions[listing.number].row, int(order.side)
     exposures.without_order(order.slot)
     code = exposures.place(order.slot, row, side, price, left, False)
+    if code > ACCEPTED_REDUCING and account.parent is not None:
+        code = house.isolated.closing_code(account, code, side, left)
+        if code == ACCEPTED_REDUCING:
+            exposures.add_order(order.slot, row, side, price, left)
     if code <= ACCEPTED_REDUCING:
         return None
     refused, detail = margin_refusal(code, exposures)

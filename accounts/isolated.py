@@ -187,6 +187,8 @@ class IsolatedMargin:
         held = self.open(parent, listing)
         if held.position.lots == 0:
             return RejectReason.NO_ISOLATED_POSITION
+        if listing.is_option and held.position.lots > 0:
+            return RejectReason.LONG_OPTION_MARGIN_FIXED
         return self._move_in(now_ns, held, atoms)
 
     def remove_margin(
@@ -200,6 +202,8 @@ class IsolatedMargin:
         held = self.open(parent, listing)
         if held.position.lots == 0:
             return RejectReason.NO_ISOLATED_POSITION
+        if listing.is_option and held.position.lots > 0:
+            return RejectReason.LONG_OPTION_MARGIN_FIXED
         if held.account.blocked:
             return RejectReason.ACCOUNT_BLOCKED
         if atoms > self.most_removable(held):
@@ -321,11 +325,15 @@ class IsolatedMargin:
         than without (initial margin, pending loss, fee); an option bought its premium and fee; what
         only closes nothing.
         """
-        listing, position, exposures = held.listing, held.position, self.house.exposures
-        side, lots = (1 if request.side > 0 else -1), request.size_lots
+        listing, side = held.listing, 1 if request.side > 0 else -1
         price = request.price_ticks if check_ticks is None else check_ticks
         if price is None or (check_ticks is None and request.order_type in SWEEPING):
             price = listing.high_ticks if side > 0 else listing.low_ticks
+        return self._margin_for(held, side, request.size_lots, price)
+
+    def _margin_for(self, held: Isolated, side: int, lots: int, price: int) -> int:
+        """The same for `lots` of a side at a price in ticks; the tables end as they were."""
+        listing, position, exposures = held.listing, held.position, self.house.exposures
         if self._only_closes(held, side, lots):
             return 0
         if listing.is_option and side > 0:
@@ -361,11 +369,40 @@ class IsolatedMargin:
             held.orders[order.order_id] = OrderMargin(held.arriving_atoms, order.remaining_lots)
             held.arriving_atoms = 0
 
-    def amended(self, account: Account, order: Order, lots: int) -> None:
-        """An open order is about to have `lots` left; its margin stays what it was. O(1)."""
-        margin = self.held[account.number].orders.get(order.order_id)
+    def bring_for_amend(
+        self, now_ns: int, account: Account, order: Order, lots: int, price_ticks: int
+    ) -> None:
+        """Move in what an order needs more with `lots` left at another price, if the parent can.
+
+        If it cannot, the margin check of the new terms will say so. O(columns).
+        """
+        held = self.held[account.number]
+        side = 1 if order.side > 0 else -1
+        self.house.exposures.without_order(order.slot)
+        needed = self._margin_for(held, side, lots, price_ticks) if lots > 0 else 0
+        self.house.exposures.with_order(order.slot)
+        margin = held.orders.get(order.order_id)
+        more = max(0, needed - (0 if margin is None else margin.atoms))
+        held.arriving_atoms = more if self._move_in(now_ns, held, more) is None else 0
+
+    def amended(
+        self, now_ns: int, account: Account, order: Order, lots: int, *, refused: bool
+    ) -> None:
+        """An open order has `lots` left from now on, or its amendment was refused. O(1).
+
+        What it needs less than before stays with it until it fills or goes.
+        """
+        held = self.held[account.number]
+        arrived, held.arriving_atoms = held.arriving_atoms, 0
+        if refused:
+            self._return(now_ns, held, arrived)
+            return
+        margin = held.orders.get(order.order_id)
         if margin is not None:
+            margin.atoms += arrived
             margin.lots = max(lots, 1)
+        elif arrived:
+            held.orders[order.order_id] = OrderMargin(arrived, max(lots, 1))
 
     def cancelled(self, now_ns: int, account: Account, order: Order) -> None:
         """An order of a holder has left the book: its margin goes back to the parent. O(1)."""

@@ -177,8 +177,10 @@ def _unmatched(house: ClearingHouse, account: Account, mode: AccountMode) -> lis
     found = []
     if account.blocked:
         found.append("the account is being liquidated")
-    if account.orders:
-        found.append(f"{len(account.orders)} open orders")
+    holders = account.isolated.values()
+    orders = len(account.orders) + sum(len(holder.orders) for holder in holders)
+    if orders:
+        found.append(f"{orders} open orders")
     if mode == AccountMode.PORTFOLIO and account.mode != AccountMode.PORTFOLIO:
         found += ineligible(house, account)
     if mode not in BORROWING_MODES:
@@ -187,7 +189,8 @@ def _unmatched(house: ClearingHouse, account: Account, mode: AccountMode) -> lis
             found.append(f"borrowings of {', '.join(sorted(owed))}")
     held = [
         p.instrument.instrument_id
-        for p in account.positions.values()
+        for holder in (account, *holders)
+        for p in holder.positions.values()
         if p.lots and p.instrument.kind != InstrumentKind.SPOT
     ]
     if mode == AccountMode.SPOT and held:

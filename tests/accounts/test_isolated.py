@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from accounts.account import AccountMode
 from accounts.funding import Funding
 from accounts.isolated import Isolated
+from accounts.modes import precheck
+from accounts.order_entry import OrderEntry
 from accounts.portfolio import portfolio_of
 from exchange.events import CancelReason, Fill, OrderCancelled, OrderRejected, RejectReason
 from exchange.order import OrderRequest, OrderType, Side
@@ -324,3 +327,44 @@ def test_the_report_says_the_same(desk: Desk) -> None:
         assert row.upl * scale == pytest.approx(figures.upl_atoms, abs=1.0)
         assert row.mmr == pytest.approx(figures.maintenance, rel=1e-9)
         assert row.margin_ratio == pytest.approx(figures.ratio, rel=1e-4)
+
+
+# --- amending, client order ids, modes -----------------------------------------------------------
+
+
+def test_an_amendment_brings_what_it_needs_more_or_changes_nothing(desk: Desk) -> None:
+    """From 10 to 20 contracts: 2,010 are held; to 200 there is not enough: all as it was. Half of
+    the 20 fills: the position has 1,005, less the maker's fee of 9,900 x 0.02 % = 1.98."""
+    order = desk.send("10", "99000")[0].order
+    number, now = desk.trader.number, desk.venue.now_ns
+    desk.house.amend(now, number, order.order_id, 2_000)
+    assert (desk.inside(), desk.outside()) == (2_010 * USDT, 7_990 * USDT)
+    events = desk.house.amend(now, number, order.order_id, 20_000)
+    assert refused(events) == RejectReason.AMEND_INSUFFICIENT_MARGIN
+    assert (desk.inside(), desk.outside()) == (2_010 * USDT, 7_990 * USDT)
+    desk.venue.send(desk.other, SWAP, "-10", "99000")
+    assert desk.margin() == to_atoms("1003.02", "USDT")
+    desk.house.cancel(now, number, order.order_id)
+    assert (desk.margin(), desk.outside()) == (to_atoms("1003.02", "USDT"), 8_995 * USDT)
+    desk.venue.check()
+
+
+def test_client_order_ids_are_the_owners(desk: Desk) -> None:
+    request = OrderRequest(SWAP, Side.BUY, OrderType.LIMIT, 100, 990_000, "mine", isolated=True)
+    desk.house.submit(desk.venue.now_ns, desk.trader.number, request)
+    for isolated in (True, False):
+        again = OrderRequest(
+            SWAP, Side.BUY, OrderType.LIMIT, 100, 990_000, "mine", isolated=isolated
+        )
+        events = desk.house.submit(desk.venue.now_ns, desk.trader.number, again)
+        assert refused(events) == RejectReason.DUPLICATE_CLIENT_ORDER_ID
+    (gone,) = OrderEntry(desk.house).cancel(desk.venue.now_ns, desk.trader.number, "mine")
+    assert type(gone) is OrderCancelled
+    assert desk.outside() == 10_000 * USDT
+
+
+def test_isolated_orders_and_positions_stand_in_the_way_of_a_mode(desk: Desk) -> None:
+    desk.take("1", "100000")
+    desk.send("1", "99000")
+    check = precheck(desk.house, desk.trader, AccountMode.SPOT)
+    assert check.obstacles == ("1 open orders", f"positions in {SWAP}")
