@@ -26,7 +26,7 @@ from accounts.events import Marks
 from accounts.exposures import Exposures
 from accounts.isolated import IsolatedMargin
 from accounts.ledger import Ledger
-from accounts.listing import Listing, make_listing
+from accounts.listing import Listing, ListingState, make_listing
 from accounts.loans import Loans
 from accounts.market import Market
 from accounts.marking import Marker, limit_options, sample_marks
@@ -389,6 +389,16 @@ class ClearingHouse:
     def cancel_listing(self, now_ns: int, listing: Listing, reason: CancelReason) -> None:
         """Cancel all open orders of an instrument (delivery, expiry). O(orders x columns)."""
         self.apply(now_ns, listing, listing.engine.cancel_all(now_ns, reason))
+
+    def suspend(self, now_ns: int, listing: Listing) -> None:
+        """Stop trading in an instrument: its open orders go (source 0), new ones are refused."""
+        listing.state = ListingState.SUSPENDED
+        self.cancel_listing(now_ns, listing, CancelReason.SYSTEM)
+
+    def resume(self, listing: Listing) -> None:
+        """Let a suspended instrument trade again."""
+        assert listing.state == ListingState.SUSPENDED, listing.instrument.instrument_id
+        listing.state = ListingState.TRADING
 
     def amend(
         self,

@@ -84,6 +84,8 @@ class Protection:
         self, now_ns: int, account: Account, listing: Listing
     ) -> tuple[RejectReason, str] | None:
         """Why a protected order may not enter; None if it may. O(1)."""
+        if account.parent is not None:
+            return RejectReason.MMP_CROSS_ONLY, ""
         if account.mode != AccountMode.PORTFOLIO or not listing.is_option:
             return RejectReason.MMP_NOT_OFFERED, ""
         family = listing.instrument.family

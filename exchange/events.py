@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class CancelReason(IntEnum):
     """Why an order was cancelled; the value is the venue's cancelSource code. Source: spec 9.5."""
 
+    SYSTEM = 0
     USER = 1
     RISK_CONTROL = 3
     BORROW_LIMIT = 4
@@ -75,6 +76,7 @@ class RejectReason(Enum):
     LENDING_POOL_EMPTY = ("51008", "the lending pool cannot cover the potential borrowing")
     POSITION_LIMIT = ("51187", "the position limit would be exceeded")
     ONLY_RISK_REDUCING_IOC = ("51037", "only IOC orders that reduce the risk are accepted now")
+    LONG_OPTION_MARGIN_FIXED = ("51040", "the margin of a long isolated option is fixed")
     NO_ISOLATED_POSITION = ("59300", "no isolated position to move margin to or from")
     PORTFOLIO_LEVERAGE_FIXED = ("51039", "leverage of cross positions is fixed in portfolio margin")
     BAD_LEVERAGE = ("59102", "the leverage is outside the range of the instrument")
@@ -83,6 +85,7 @@ class RejectReason(Enum):
     REDUCE_ONLY_DIRECTION = ("51170", "a reduce-only order has the direction of the position")
     REDUCE_ONLY_SIZE = ("51112", "the size is above what the position leaves to close")
     MMP_NOT_OFFERED = ("51036", "protected orders are for options in portfolio margin only")
+    MMP_CROSS_ONLY = ("51042", "protected orders are for cross positions only")
     MMP_NOT_SET = ("51035", "market-maker protection is not set for this instrument family")
     MMP_FROZEN = ("51034", "market-maker protection is frozen for this instrument family")
     # Other ways to enter an order

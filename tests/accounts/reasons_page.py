@@ -32,6 +32,7 @@ The number is OKX's `cancelSource`.
 """
 
 WHY = {
+    CancelReason.SYSTEM: "trading in the instrument was suspended",
     CancelReason.USER: "the trader asked for it, for one order or all",
     CancelReason.RISK_CONTROL: "margin: the order needed margin that the account no longer has",
     CancelReason.BORROW_LIMIT: "its fill would push the account's borrowing above its limit",

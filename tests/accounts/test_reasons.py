@@ -146,3 +146,32 @@ def test_an_expiring_option_takes_its_orders_along(venue: Venue, trader: Account
         (order, CancelReason.OPTION_EXPIRY)
     ]
     assert reason(venue, trader, ask(CALL, Side.BUY, 1, 600)) == RejectReason.INSTRUMENT_EXPIRED
+
+
+def test_a_suspension_ends_all_orders_and_refuses_new_ones(venue: Venue, trader: Account) -> None:
+    order = venue.rests(trader, SWAP, "1", "99000")
+    listing = venue.house.listings[SWAP]
+    seen = len(venue.events)
+    venue.house.suspend(venue.now_ns, listing)
+    assert [(e.order.order_id, e.reason) for e in venue.events[seen:]] == [
+        (order, CancelReason.SYSTEM)
+    ]
+    request = ask(SWAP, Side.BUY, 1, 990_000)
+    assert reason(venue, trader, request) == RejectReason.INSTRUMENT_SUSPENDED
+    venue.house.resume(listing)
+    venue.rests(trader, SWAP, "1", "99000")
+    venue.check()
+
+
+def test_margin_of_a_long_isolated_option_is_its_premium(venue: Venue, trader: Account) -> None:
+    maker = venue.account("maker", BTC="10")
+    venue.rests(maker, CALL, "-1", "0.063")
+    bought = OrderRequest(CALL, Side.BUY, OrderType.LIMIT, 1, 630, isolated=True)
+    venue.house.submit(venue.now_ns, trader.number, bought)
+    isolated, listing = venue.house.isolated, venue.house.listings[CALL]
+    assert isolated.open(trader, listing).position.lots == 1
+    for change in (isolated.add_margin, isolated.remove_margin):
+        assert change(venue.now_ns, trader, listing, 1_000) == RejectReason.LONG_OPTION_MARGIN_FIXED
+    quote = OrderRequest(CALL, Side.SELL, OrderType.MMP, 1, 650, isolated=True)
+    assert reason(venue, trader, quote) == RejectReason.MMP_CROSS_ONLY
+    venue.check()
