@@ -9,6 +9,7 @@ Source: portfolio-margin.md sections 4.3, 16.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,7 +39,10 @@ from scenarios.portfolio_file import contract_of
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-PORTFOLIO, MULTI_CURRENCY = MODES.index("portfolio"), MODES.index("multi_currency")
+PORTFOLIO = MODES.index("portfolio")
+THREADS = min(4, os.cpu_count() or 1)
+FEW = 20_000
+"""Accounts below which threads cost more than they bring."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +76,7 @@ class BookMargin:
     discounts: Floats = field(init=False)
     borrows: Floats = field(init=False)
     held: AccountArrays = field(init=False)
+    by_mode: tuple[tuple[int, Ints, AccountArrays], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         book = self.book
@@ -87,6 +92,7 @@ class BookMargin:
         put(self, "discounts", discount_arrays(self.rules, currencies))
         put(self, "borrows", borrow_arrays(self.rules, currencies))
         put(self, "held", _account_arrays(self))
+        put(self, "by_mode", self._by_mode(np.arange(len(book.accounts))))
 
     def figures(self, market: MarketSnapshot, accounts: Ints | None = None) -> Figures:
         """Margin of all accounts, or of those whose numbers are given (ascending).
@@ -95,18 +101,13 @@ class BookMargin:
         """
         table = self.table(market)
         arrays = self.market_arrays(table, market)
-        chosen = np.arange(len(self.book.accounts)) if accounts is None else accounts
-        result = np.empty((chosen.size, FULL_SIZE))
-        modes = self.book.modes[chosen]
-        for mode in (PORTFOLIO, MULTI_CURRENCY):
-            where = np.flatnonzero(modes == mode)
-            if not where.size:
-                continue
-            all_of_them = accounts is None and where.size == chosen.size
-            held = self.held if all_of_them else subset(self.held, chosen[where])
+        groups = self.by_mode if accounts is None else self._by_mode(accounts)
+        result = np.empty((sum(where.size for _, where, _ in groups), FULL_SIZE))
+        for mode, where, held in groups:
             part = np.empty((where.size, FULL_SIZE))
             if mode == PORTFOLIO:
-                full_margin(held, arrays, part)
+                threads = THREADS if where.size > FEW else 1
+                full_margin(held, arrays, part, threads=threads)
             else:
                 terms = position_terms(table, self.contracts, self.lots, self.rules)
                 multi_currency_margin(held, arrays, terms, part)
@@ -117,6 +118,16 @@ class BookMargin:
             maintenance=result[:, FULL_MMR],
             initial=result[:, FULL_IMR],
             ratio=result[:, FULL_RATIO],
+        )
+
+    def _by_mode(self, accounts: Ints) -> tuple[tuple[int, Ints, AccountArrays], ...]:
+        """(mode, places among `accounts`, what they hold) of each mode that occurs."""
+        modes = self.book.modes[accounts]
+        places = ((mode, np.flatnonzero(modes == mode)) for mode in range(len(MODES)))
+        return tuple(
+            (mode, where, subset(self.held, accounts[where]))
+            for mode, where in places
+            if where.size
         )
 
     def table(self, market: MarketSnapshot) -> StressTable:
