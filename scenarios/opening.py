@@ -7,7 +7,6 @@ the counterparty's cash.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from accounts.account import Account, AccountMode
@@ -27,7 +26,9 @@ OPENING = int(PostingKind.TRADE)
 
 def atoms_of(amount: float, currency: str) -> int:
     """A float amount as atoms, rounded toward zero."""
-    return int(Fraction(amount) * atoms_per_unit(currency))
+    numerator, denominator = amount.as_integer_ratio()
+    atoms = abs(numerator) * atoms_per_unit(currency) // denominator
+    return atoms if numerator > 0 else -atoms
 
 
 def fund_venue(now_ns: int, house: ClearingHouse, venue: VenueTable) -> None:
