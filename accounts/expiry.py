@@ -129,6 +129,8 @@ class Expiry:
             paid += max(0, value)
             fees += fee
             house.settlement.deliver(now_ns, listing, position, clearing, value, fee)
+            if account.parent is not None:
+                house.isolated.sweep(now_ns, house.isolated.held[account.number])
         rounding = house.ledger.open("rounding", instrument.settle)
         left = house.ledger.balances[clearing]
         house.ledger.post(now_ns, ROUNDING, clearing, rounding, left, listing.number)

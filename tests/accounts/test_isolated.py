@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from accounts.account import AccountMode
+from accounts.expiry import Expiry
 from accounts.funding import Funding
 from accounts.isolated import Isolated
 from accounts.modes import precheck
@@ -368,3 +369,27 @@ def test_isolated_orders_and_positions_stand_in_the_way_of_a_mode(desk: Desk) ->
     desk.send("1", "99000")
     check = precheck(desk.house, desk.trader, AccountMode.SPOT)
     assert check.obstacles == ("1 open orders", f"positions in {SWAP}")
+
+
+def test_delivery_returns_the_rest() -> None:
+    """A long future of 0.01 BTC at 100,000, delivered at 104,000: + 40, less the taker's 0.50 and
+    0.01 % of 1,040 = 0.104."""
+    future = "BTC-USDT-250328"
+    venue = Venue((future,))
+    trader, other = venue.account("trader", USDT="10000"), venue.account("other", USDT="10000")
+    expiry = Expiry(venue.house)
+    listing = venue.house.listings[future]
+    venue.rests(other, future, "-1", "100000")
+    request = OrderRequest(future, Side.BUY, OrderType.LIMIT, 100, 1_000_000, isolated=True)
+    venue.house.submit(venue.now_ns, trader.number, request)
+    held = venue.house.isolated.open(trader, listing)
+    assert held.position.lots == 100
+    assert venue.cash(held.account, "USDT") == 100 * USDT
+    expiry_ns = listing.instrument.expiry_ns
+    assert expiry_ns is not None
+    for venue.now_ns in (expiry_ns - 3_600 * 10**9, expiry_ns):
+        venue.marks(BTC="104000")
+        expiry.check(venue.now_ns)
+    assert (held.position.lots, venue.cash(held.account, "USDT")) == (0, 0)
+    assert venue.cash(trader, "USDT") == to_atoms("10039.396", "USDT")
+    venue.check()
