@@ -263,7 +263,9 @@ def show_run(
 ) -> None:
     """A run in one screen, or one account's state, margin and history at a time."""
     from scenarios.show import show_command
+    from scenarios.warm import KERNELS, announce_compilation
 
+    announce_compilation(KERNELS)
     show_command(run, account=account, at=at)
 
 
@@ -327,7 +329,9 @@ def sweep(
 ) -> None:
     """Run a scenario over a grid of settings and seeds; resumes where it was stopped."""
     from scenarios.sweep_command import sweep_command
+    from scenarios.warm import ORDER_KERNELS, announce_compilation
 
+    announce_compilation(ORDER_KERNELS)
     raise typer.Exit(
         sweep_command(
             scenario, grid=grid or [], seeds=seeds, jobs=jobs, scheduler=scheduler, out=out
