@@ -189,8 +189,6 @@ class IsolatedMargin:
             return RejectReason.NO_ISOLATED_POSITION
         if listing.is_option and held.position.lots > 0:
             return RejectReason.LONG_OPTION_MARGIN_FIXED
-        if listing.is_option and held.position.lots > 0:
-            return RejectReason.LONG_OPTION_MARGIN_FIXED
         return self._move_in(now_ns, held, atoms)
 
     def remove_margin(
@@ -204,8 +202,6 @@ class IsolatedMargin:
         held = self.open(parent, listing)
         if held.position.lots == 0:
             return RejectReason.NO_ISOLATED_POSITION
-        if listing.is_option and held.position.lots > 0:
-            return RejectReason.LONG_OPTION_MARGIN_FIXED
         if listing.is_option and held.position.lots > 0:
             return RejectReason.LONG_OPTION_MARGIN_FIXED
         if held.account.blocked:
