@@ -71,14 +71,17 @@ def through_house(ops: Ops, *, journal: bool, record: bool) -> float:
             house.flush()
         return house.submit(oid, account, request)
 
-    return order_path.run(ops, submit, lambda order, oid: house.cancel(oid, owner[oid], order))[0]
+    def cancel(order_id: int, oid: int) -> None:
+        house.cancel(oid, owner[oid], order_id)
+
+    return order_path.run(ops, (NAME,), submit, cancel)[0]
 
 
 def layers(ops: Ops) -> dict[str, float]:
     """Microseconds per operation that each layer adds."""
     count = len(ops)
     steps = {
-        "bare matching": lambda: order_path.bare(ops)[0],
+        "bare matching": lambda: order_path.bare(ops, (NAME,))[0],
         "check and settlement": lambda: through_house(ops, journal=False, record=False),
         "ledger journal": lambda: through_house(ops, journal=True, record=False),
         "recorder": lambda: through_house(ops, journal=True, record=True),
