@@ -4,8 +4,8 @@
 its own, with `ClearingHouse` and `RiskControl` directly: accounts with a USDT balance and a
 position in one of four perpetuals, a maker who quotes a thin book, and prices that fall by 30 %.
 Nothing is written. Loading, marks at which nothing is forced, and marks with liquidations are timed
-apart (wall time); costs per account are processor time, liquidations included. A million accounts need 4 GiB and some
-minutes; `python benchmarks/scale.py 10000 100000` leaves them out.
+apart (wall time); costs per account are processor time, liquidations included. A million accounts
+need 4 GiB and some minutes; `python benchmarks/scale.py 10000 100000` leaves them out.
 """
 
 from __future__ import annotations
