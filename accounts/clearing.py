@@ -29,7 +29,8 @@ from accounts.ledger import Ledger
 from accounts.listing import Listing, ListingState, make_listing
 from accounts.loans import Loans
 from accounts.market import Market
-from accounts.marking import Marker, limit_options, sample_marks
+from accounts.marking import Marker, sample_marks
+from accounts.option_terms import OptionLimits
 from accounts.order_conditions import OrderConditions
 from accounts.rule_change import switch_rules
 from accounts.settlement import Settlement
@@ -99,6 +100,7 @@ class ClearingHouse:
                 self.ledger.open("fees", instrument.settle),
             )
         self.by_number = list(self.listings.values())
+        self._option_limits = OptionLimits(self.by_number)
         self._markers = [Marker(listing, rules.marks, listed_ns) for listing in self.by_number]
         self.stale_ns = round(rules.liquidation.stale_mark_s * 1e9)
         self.conditions = OrderConditions(self)
@@ -437,7 +439,7 @@ class ClearingHouse:
         market.publish(
             now_ns, usd_index_e8, index_e8, sampled, implied_vol=implied_vol, forward=forward
         )
-        limit_options(self._markers, market)
+        self._option_limits.set(market.mark_ticks, market.absolute_deltas())
         marks = market.mark_ticks.tolist()
         self.conditions.check(now_ns)
         return Marks(now_ns, dict(index_e8), dict(usd_index_e8), marks)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accounts.option_terms import OptionTerms
 from exchange.instrument import InstrumentKind
 from exchange.units import atoms_per_unit
 from risk import layout as at
@@ -24,7 +25,6 @@ from risk.borrowing import borrow_arrays
 from risk.collateral import discount_arrays
 from risk.contracts import Contract, MarketSnapshot
 from risk.kernels import borrow_rates, discounted_value, unit_margin
-from risk.multi_currency import short_option_margin
 from risk.stress import StressPlan, rounded
 from risk.stress_kernels import StressPrices
 
@@ -77,6 +77,7 @@ class Market:
         self.atoms = {name: atoms_per_unit(name) for name in self.currencies}
         self.scales = [1.0 / self.atoms[name] for name in self.currencies]
         self.plan = StressPlan.of(self.contracts, rules)
+        self.options = OptionTerms(self.contracts, self.currency_number, rules)
         self.unit_names = [unit.name for unit in self.plan.units]
         self.unit_base = [self.currency_number[unit.base] for unit in self.plan.units]
         number_of = {
@@ -182,12 +183,11 @@ class Market:
         self._implied_vol = dict(implied_vol or {})
         self._forward = dict(forward or {})
         forwards, vols = np.full(len(mark), np.nan), np.full(len(mark), np.nan)
-        if self._option.any():
-            mark[self._option] = np.nan
-            snapshot = self.snapshot()
-            for row in np.flatnonzero(self._option).tolist():
-                forwards[row] = snapshot.forward_price(self.contracts[row])
-                vols[row] = snapshot.volatility(self.contracts[row])
+        options = self.options.rows
+        if options.size:
+            forwards[options] = self.options.forwards(usd, mark, self._forward)
+            vols[options] = self.options.volatilities(self._implied_vol)
+            mark[options] = np.nan
         mark[self._spot] = index[self._spot]
         prices = StressPrices(mark, usd[self._base], usd[self._quote], index, forwards, vols)
         self._write(time_ns, prices, usd)
@@ -200,8 +200,9 @@ class Market:
         self.currency_terms[:, t.K_USD] = usd
         terms = self.terms
         reference = table.mark / self._tick
-        if self._option.any():
-            self.mark_ticks[self._option] = np.maximum(1, np.rint(reference[self._option]))
+        options = self.options.rows
+        if options.size:
+            self.mark_ticks[options] = np.maximum(1, np.rint(reference[options]))
         divisor = np.where(self._inverse, reference, 1.0)  # a worthless option's reference is 0
         value = terms[:, t.M_RATE] * np.where(self._inverse, -1.0 / divisor, reference)
         terms[:, t.M_REFERENCE] = reference
@@ -212,12 +213,12 @@ class Market:
         usd_base = usd[self._base]
         notional = self._units_per_lot * np.where(self._inverse, 1.0, usd_base)
         terms[:, t.M_NOTIONAL] = notional
-        for row in np.flatnonzero(self._option).tolist():
-            mark, forward = float(table.mark[row]), float(prices.forward[row])
-            rates = short_option_margin(self.rules, self.contracts[row], mark, forward)
-            terms[row, t.M_SHORT_INITIAL : t.M_SHORT_MAINTENANCE + 1] = (
-                notional[row] * rates[0], notional[row] * rates[1]
+        if options.size:
+            initial, maintenance = self.options.short_margins(
+                table.mark[options], prices.forward[options]
             )
+            terms[options, t.M_SHORT_INITIAL] = notional[options] * initial
+            terms[options, t.M_SHORT_MAINTENANCE] = notional[options] * maintenance
         terms[:, t.M_FEE] = self._taker * notional * 1e8
         cap = self.rules.fees.option_cap * self._tick * self._units_per_lot * usd_base * 1e8
         terms[:, t.M_FEE_CAP] = np.where(self._option, cap, np.inf)
@@ -241,6 +242,12 @@ class Market:
         return MarketSnapshot(
             self.time_ns, self.usd, index, marks, self._implied_vol, self._forward
         )
+
+    def absolute_deltas(self) -> NDArray[np.float64]:
+        """|delta| of one coin's worth of each instrument; of an option 0 to 1."""
+        coins = self.stress[:, at.COIN_DELTA - self.first_column]
+        deltas: NDArray[np.float64] = np.abs(coins) / self._units_per_lot
+        return deltas
 
     def absolute_delta(self, number: int) -> float:
         """|delta| of one coin's worth of an option, 0 to 1. O(1)."""

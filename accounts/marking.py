@@ -12,14 +12,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from exchange.instrument import InstrumentKind
-from exchange.price_limits import MILLIONTH, PriceBand, contract_band, option_band, spot_band
+from exchange.price_limits import PriceBand, contract_band, spot_band
 from exchange.units import divide_rounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from accounts.listing import Listing
-    from accounts.market import Market
     from risk.rules_venue import MarkRules
 
 E8: Final = 10**8
@@ -88,11 +87,6 @@ class Marker:
         )
         return mark
 
-    def limit_option(self, mark_ticks: int, absolute_delta: float) -> None:
-        """The price limits of an option around its mark, which follows from its volatility."""
-        millionths = round(absolute_delta * MILLIONTH)
-        self._limit(option_band(self.listing.instrument, mark_ticks, millionths))
-
     def _limit(self, band: PriceBand) -> None:
         self.listing.low_ticks = band.low_ticks
         self.listing.high_ticks = band.high_ticks
@@ -117,12 +111,3 @@ def sample_marks(
             pair = divide_rounded(base * E8, quote)
         marks.append(marker.sample(now_ns, pair))
     return marks
-
-
-def limit_options(markers: Sequence[Marker], market: Market) -> None:
-    """Set the price limits of all options around the marks just published."""
-    marks = market.mark_ticks.tolist()
-    for marker in markers:
-        if marker.is_option:
-            number = marker.listing.number
-            marker.limit_option(marks[number], market.absolute_delta(number))
