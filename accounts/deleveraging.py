@@ -102,21 +102,17 @@ class Deleverager:
         # what an option costs to close is not free money in the first place
         if position is not None and position.lots and not listing.is_option:
             loss = min(0, unrealised_atoms(position, self._mark(listing)))
-        return self._money(pool, listing, free=True) + loss < owed_atoms
+        return self._money(pool, listing) + loss < owed_atoms
 
     def _mark(self, listing: Listing) -> int:
         return int(self.house.market.mark_ticks[listing.number])
 
-    def _money(self, pool: Account, listing: Listing, *, free: bool = False) -> int:
-        """A pool's cash in atoms of the settlement currency, other cash at the index.
-
-        free: without what stands against short options.
-        """
+    def _money(self, pool: Account, listing: Listing) -> int:
+        """A pool's free money in atoms of the settlement currency, others at the index."""
         settle = listing.instrument.settle
-        market, ledger = self.house.market, self.house.ledger
-        total = 0
-        for currency, balance in pool.balances.items():
-            atoms = self.funds.free(pool, currency) if free else ledger.balances[balance.cash]
+        market, total = self.house.market, 0
+        for currency in pool.balances:
+            atoms = self.funds.free(pool, currency)
             if currency != settle:
                 worth = atoms * market.usd_index_e8[currency] * market.atoms[settle]
                 atoms = worth // (market.usd_index_e8[settle] * market.atoms[currency])
@@ -183,7 +179,10 @@ class Deleverager:
         if rules.bankruptcy_price_only:
             asked = loss * matched // size
         else:
-            cash = self._money(pool, listing) + cash_atoms(held, mark, matched)
+            # a short option costs what is set aside for it
+            short_option = listing.is_option and held.lots < 0
+            cash = self._money(pool, listing)
+            cash += 0 if short_option else cash_atoms(held, mark, matched)
             asked = min(max(0, owed_atoms - cash), -(-worst * matched // size))
         action_id = next(self.action_ids)
         closed, given, paid = 0, 0, 0
@@ -196,7 +195,7 @@ class Deleverager:
                 target = min(max(0, target), -(-worst * part // size))
             left -= part
             ticks = self._price(winner, mark, part, target)
-            lots = self._affordable(pool, listing, held, ticks, part)
+            lots = self._affordable(pool, held, ticks, part)
             if lots == 0:
                 continue
             given += self._match(now_ns, listing, held, winner, lots, ticks, mark, action_id, loser)
@@ -251,11 +250,9 @@ class Deleverager:
             step *= 2
         return ticks
 
-    def _affordable(
-        self, pool: Account, listing: Listing, held: Position, ticks: int, lots: int
-    ) -> int:
+    def _affordable(self, pool: Account, held: Position, ticks: int, lots: int) -> int:
         """As many of `lots` as the pool can close at a price without falling below zero."""
-        cash = self.house.ledger.balances[pool.balances[listing.instrument.settle].cash]
+        cash = self.funds.closing_money(pool, held)
         lots = min(lots, abs(held.lots))
         while lots > 0:
             change = cash_atoms(held, ticks, lots)

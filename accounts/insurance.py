@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from accounts.account import Account
+from accounts.account import Account, Position
 from accounts.events import FundBalance, FundBooking, PostingKind
 from exchange.instrument import InstrumentKind
 from risk import order_tables as t
@@ -158,6 +158,15 @@ class InsuranceFunds:
                 value = -position.instrument.value_atoms(mark, position.lots)
                 kept[position.settle.currency] = kept.get(position.settle.currency, 0) + value
         return kept
+
+    def closing_money(self, pool: Account, position: Position) -> int:
+        """Atoms that a pool can spend on closing a position: free money and what stands for it."""
+        settle, own = position.settle, 0
+        if position.lots < 0 and self.house.by_number[position.number].is_option:
+            mark = int(self.house.market.mark_ticks[position.number])
+            own = -position.instrument.value_atoms(mark, position.lots)
+        kept = self.reserved(pool).get(settle.currency, 0) - own
+        return max(0, self.house.ledger.balances[settle.cash] - kept)
 
     def free(self, pool: Account, currency: str) -> int:
         """Atoms of a currency that a pool can pay out."""

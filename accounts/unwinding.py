@@ -70,7 +70,7 @@ class Unwinding:
         lots = min(abs(position.lots), max(1, int(depth * rules.unwind_depth_share)))
         if depth == 0 or limit < 1:
             return
-        lots, expected = self._affordable(listing, position, side, lots, limit)
+        lots, expected = self._affordable(pool, listing, position, side, lots, limit)
         if lots == 0:
             return
         leg = Leg(
@@ -89,10 +89,16 @@ class Unwinding:
         self.funds.report(now_ns, pool, action_id)
 
     def _affordable(
-        self, listing: Listing, position: Position, side: int, lots: int, limit: int
+        self,
+        pool: Account,
+        listing: Listing,
+        position: Position,
+        side: int,
+        lots: int,
+        limit: int,
     ) -> tuple[int, float]:
         """As many of `lots` as the pool can close without falling below zero, and their price."""
-        cash = self.house.ledger.balances[position.settle.cash]
+        cash = self.funds.closing_money(pool, position)
         while lots > 0:
             expected, _ = average_ticks(listing, side, lots, limit)
             ticks = max(1, math.ceil(expected) if side > 0 else math.floor(expected))
