@@ -86,15 +86,14 @@ def run_scenario(
             folder=job.folder,
         )
         gc.freeze()  # accounts and books, too, stand to the end
-        if directory is not None:
-            directory.manifest["accounts"] = [a.name for a in simulation.house.accounts]
         if on_start is not None:
             on_start(simulation)
         simulation.run(progress)
     event_hash = recorder.close()
     summary = _summary(job, simulation, recorder, event_hash)
     summary["wall_seconds"] = round(time.perf_counter() - started, 3)
-    if directory is not None:
+    if directory is not None:  # pools and isolated positions have opened accounts meanwhile
+        directory.manifest["accounts"] = [a.name for a in simulation.house.accounts]
         directory.finish(summary, event_hash, recorder.rows)
         summary["folder"] = str(place)
     return summary
