@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from risk.contracts import MarketDataError
 from risk.rules import DEFAULT_RULES, RulesError, RuleSet
 from scenarios.book_checks import MODES
-from scenarios.book_file import Book, read_book
+from scenarios.book_file import Book, read_book, write_table
 from scenarios.book_margin import BookMargin
 from scenarios.book_market import market_of, priced_portfolio
 from scenarios.book_stress import (
@@ -48,6 +49,7 @@ class BookResult:
     up: list[Break]
     funds: list[FundTest]
     pools: dict[str, float]  # deficits by pool after the deepest fall
+    accounts: pl.DataFrame  # `BookStress.accounts_frame`
 
     @property
     def time(self) -> str:
@@ -83,8 +85,11 @@ def book_command(
     funds: Sequence[str],
     slippage: str,
     top: str,
+    accounts: Path | None = None,
 ) -> None:
     """Print the grid, the accounts that break first and what empties the funds.
+
+    html, accounts: also write curves and heat maps, and a table of all accounts (CSV, Parquet).
 
     Raises UserError: whatever is wrong with the files or the options.
     """
@@ -105,6 +110,8 @@ def book_command(
         from scenarios.book_html import write_html
 
         write_html(html, result)
+    if accounts is not None:
+        write_table(result.accounts, accounts, "--accounts")
     if as_json:
         print_json(book_dict(result))
         return
@@ -113,6 +120,8 @@ def book_command(
     print_book(result)
     if html is not None:
         print(f"heat maps and curves: {html}")
+    if accounts is not None:
+        print(f"all accounts: {accounts}")
 
 
 def stress_book(
@@ -156,6 +165,7 @@ def stress_book(
             up=up,
             funds=stress.fund_tests(funds_usd),
             pools=stress.pool_deficits(axes.index_moves[0]),
+            accounts=stress.accounts_frame(),
         )
     except (MarketDataError, RulesError) as error:
         raise UserError(f"{file}: {error}") from None

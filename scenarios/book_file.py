@@ -115,18 +115,23 @@ def write_book(frame: pl.DataFrame, path: str | Path) -> None:
 
     Raises UserError: another suffix, columns that no book has, a place that cannot be written.
     """
-    path = Path(path)
     check_columns(frame.columns, str(path))
     ordered = frame.select([name for name in (*COLUMNS, *OPTIONAL) if name in frame.columns])
+    write_table(ordered, Path(path))
+
+
+def write_table(frame: pl.DataFrame, path: Path, option: str = "") -> None:
+    """Write a frame as CSV or Parquet, by suffix. Raises UserError, which names the option."""
+    where = f"{option}: {path}" if option else f"{path}"
     try:
         if path.suffix.lower() == ".csv":
-            ordered.write_csv(path)
+            frame.write_csv(path)
         elif path.suffix.lower() == ".parquet":
-            ordered.write_parquet(path)
+            frame.write_parquet(path)
         else:
-            raise UserError(f"{path}: a book is written as .csv or .parquet")
+            raise UserError(f"{where}: is written as .csv or .parquet")
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise UserError(f"{where}: cannot be written: {error.strerror or error}") from None
 
 
 def _numbered(rows: pl.DataFrame, numbers: pl.DataFrame, names: list[str]) -> pl.DataFrame:

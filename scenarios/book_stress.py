@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from exchange.instrument import Instrument, InstrumentKind
@@ -24,6 +25,7 @@ from risk.margin import Portfolio
 from scenarios.book_checks import MODES
 from scenarios.book_margin import BookMargin, Figures
 from scenarios.book_market import priced_portfolio
+from scenarios.formats import signed_percent
 from scenarios.market_moves import MarketMove, coins_of, moved
 from scenarios.stress import Axes
 
@@ -167,6 +169,28 @@ class BookStress:
         state[ratio <= rules.start_ratio] = LIQUIDATED
         state[(ratio <= rules.start_ratio) & (figures.equity <= 0.0)] = BANKRUPT
         return state
+
+    def accounts_frame(self) -> pl.DataFrame:
+        """One row for each account: its figures now, and its state at every index move.
+
+        margin_ratio is null without a requirement; the columns `at -10 %` hold names of STATES.
+        """
+        book, now = self.margin.book, self.now
+        columns: dict[str, pl.Series] = {
+            "account": pl.Series(book.accounts, dtype=pl.String),
+            "mode": pl.Series([MODES[number] for number in book.modes.tolist()], dtype=pl.String),
+            "equity_usd": pl.Series(now.equity),
+            "adjusted_equity_usd": pl.Series(now.adjusted),
+            "maintenance_margin_usd": pl.Series(now.maintenance),
+            "initial_margin_usd": pl.Series(now.initial),
+            "margin_ratio": pl.Series(np.where(np.isfinite(now.ratio), now.ratio, np.nan)).fill_nan(
+                None
+            ),
+        }
+        names = np.array(STATES)
+        for move, figures in self._along.items():
+            columns[f"at {signed_percent(move)}"] = pl.Series(names[self.states(figures)].tolist())
+        return pl.DataFrame(columns)
 
     # --- losses ------------------------------------------------------------------------------
 

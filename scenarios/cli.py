@@ -154,6 +154,10 @@ def stress(
     top: Annotated[
         str | None, typer.Option(help="Of a book: how many accounts that break first; 10.")
     ] = None,
+    accounts: Annotated[
+        Path | None,
+        typer.Option(help="Of a book: write all accounts and their states to a CSV or Parquet."),
+    ] = None,
 ) -> None:
     """An account, or a book of accounts, over a grid of index, volatility, stablecoin moves."""
     from scenarios.stress import stress_command
@@ -175,6 +179,7 @@ def stress(
         funds=fund or [],
         slippage=slippage,
         top=top,
+        accounts=accounts,
     )
 
 

@@ -66,10 +66,11 @@ def stress_command(
     funds: Sequence[str] = (),
     slippage: str | None = None,
     top: str | None = None,
+    accounts: Path | None = None,
 ) -> None:
     """Print the grid of the portfolio, or the book, in `file` and, if wanted, write heat maps.
 
-    market, funds, slippage and top are for a book only.
+    market, funds, slippage, top and accounts are for a book only.
 
     Raises:
         UserError: whatever is wrong with the file or the options.
@@ -91,9 +92,16 @@ def stress_command(
             funds=funds,
             slippage=slippage or "0",
             top=top or "10",
+            accounts=accounts,
         )
         return
-    for name, given in (("market", market), ("fund", funds), ("slippage", slippage), ("top", top)):
+    for name, given in (
+        ("market", market),
+        ("fund", funds),
+        ("slippage", slippage),
+        ("top", top),
+        ("accounts", accounts),
+    ):
         if given:
             raise UserError(f"--{name}: is for a book of accounts (.csv, .parquet), not for {file}")
     loaded, rule_set = open_portfolio(file, rules, mode)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from accounts.insurance import pool_name
@@ -167,6 +168,29 @@ def test_the_command_prints_and_draws(tmp_path: Path) -> None:
     html = page.read_text(encoding="utf-8")
     assert "Accounts by state" in html
     assert 'src="http' not in html
+
+
+def test_all_accounts_are_written_with_their_states(tmp_path: Path) -> None:
+    words = ["stress", str(BOOK), "--market", str(MARKET), "--index-moves", "-20,0", "--top", "0"]
+    for name in ("all.csv", "all.parquet"):
+        shown = run(*words, "--accounts", str(tmp_path / name))
+        assert shown.exit_code == 0, shown.output
+        assert f"all accounts: {tmp_path / name}" in shown.output
+    csv, parquet = (
+        pl.read_csv(tmp_path / "all.csv"),
+        pl.read_parquet(tmp_path / "all.parquet"),
+    )
+    assert csv.columns == parquet.columns
+    assert csv["account"].to_list() == list(read_book(BOOK).accounts)
+    held = stress_book(BOOK, market=MARKET, index_moves="-20,0")
+    fall = next(c for c in held.cells if c.index_move == -0.2 and c.stablecoin_price == 0.9996)
+    states = csv["at -20 %"].to_list()
+    assert tuple(states.count(name) for name in STATES) == fall.counts
+    assert csv["margin_ratio"].null_count() > 0
+    assert parquet["equity_usd"].sum() == pytest.approx(5_359_193, abs=1.0)
+    refused = run(*words, "--accounts", str(tmp_path / "all.txt"))
+    assert refused.exit_code == 2
+    assert "is written as .csv or .parquet" in refused.output
 
 
 @pytest.mark.parametrize(
