@@ -15,6 +15,7 @@ import numpy as np
 
 from risk import layout as at
 from risk import order_kernels as kernels
+from risk import order_rows as rows
 from risk import order_tables as t
 from risk import order_watch as watch
 
@@ -140,12 +141,7 @@ class Exposures:
     def add_account(self, *, auto_borrow: bool, mode: int = t.PORTFOLIO_MODE) -> int:
         """A row for a new account."""
         row = self._row("accounts")
-        self.accounts[row, t.A_UNIT] = t.NONE
-        self.accounts[row, t.A_CURRENCY] = t.NONE
-        self.accounts[row, t.A_VERSION] = t.NONE
-        self.accounts[row, t.A_AUTO_BORROW] = int(auto_borrow)
-        self.accounts[row, t.A_MODE] = mode
-        self.anchors[row] = self._anchor
+        rows.open_account(row, mode, int(auto_borrow), self._anchor, self._x)
         self._anchor_counts[self._anchor] += 1
         return row
 
@@ -157,12 +153,8 @@ class Exposures:
             return row
         row = self._row("currencies")
         self._currency_rows[account, currency] = row
-        entry = self.currencies[row]
-        entry[t.C_ACCOUNT], entry[t.C_CURRENCY] = account, currency
-        entry[t.C_DIRTY] = 1
-        entry[t.C_UNIT] = self._unit_rows.get((account, self.market.unit_of[currency]), t.NONE)
-        self.currency_sums[row, t.V_CAP] = np.inf
-        self._insert(account, row, t.A_CURRENCY, self.currencies, t.C_CURRENCY, t.C_NEXT)
+        unit = self._unit_rows.get((account, self.market.unit_of[currency]), t.NONE)
+        rows.open_currency(row, account, currency, unit, self._x)
         return row
 
     def unit_row(self, account: int, unit: int) -> int:
@@ -173,27 +165,8 @@ class Exposures:
         base = self.currency_row(account, self.market.unit_base[unit])
         row = self._row("units")
         self._unit_rows[account, unit] = row
-        entry = self.units[row]
-        entry[t.U_ACCOUNT], entry[t.U_UNIT], entry[t.U_FIRST] = account, unit, t.NONE
-        entry[t.U_BASE], entry[t.U_DIRTY] = base, 1
-        entry[t.U_FROM] = self.market.unit_from[unit]
-        self.currencies[base, t.C_UNIT] = row
-        self._insert(account, row, t.A_UNIT, self.units, t.U_UNIT, t.U_NEXT)
+        rows.open_unit(row, account, unit, base, self.market.unit_from[unit], self._x)
         return row
-
-    def _insert(
-        self, account: int, row: int, head: int, table: NDArray[Any], key: int, following: int
-    ) -> None:
-        """Link `row` into the account's list, ascending by column `key`: sums keep one order."""
-        previous, current = t.NONE, int(self.accounts[account, head])
-        while current != t.NONE and table[current, key] < table[row, key]:
-            previous, current = current, int(table[current, following])
-        table[row, following] = current
-        if previous == t.NONE:
-            self.accounts[account, head] = row
-        else:
-            table[previous, following] = row
-        self.radii[account] = 0.0
 
     def set_mode(self, account: int, mode: int, *, auto_borrow: bool) -> None:
         """An account's figures follow another mode from now on."""
@@ -208,12 +181,8 @@ class Exposures:
         """A row for (account, instrument); the caller keeps it unique."""
         unit = self.unit_row(account, int(self.market.instruments[instrument, t.I_UNIT]))
         row = self._row("positions")
-        entry = self.positions[row]
-        entry[t.P_ACCOUNT], entry[t.P_INSTRUMENT], entry[t.P_UNIT] = account, instrument, unit
-        entry[t.P_SETTLE], entry[t.P_BASE], entry[t.P_FIRST] = settle, base, t.NONE
-        entry[t.P_LEVERAGE] = round(self.market.default_leverage * LEVERAGE_SCALE)
-        entry[t.P_NEXT] = self.units[unit, t.U_FIRST]
-        self.units[unit, t.U_FIRST] = row
+        leverage = round(self.market.default_leverage * LEVERAGE_SCALE)
+        rows.open_position(row, account, instrument, unit, settle, base, leverage, self._x)
         return row
 
     def order_row(self) -> int:
@@ -320,8 +289,8 @@ class Exposures:
         """The totals of all accounts, brought up to date: (accounts, T_*), a view."""
         count = self.used["accounts"]
         kernels.all_figures(count, self._x)
-        rows: NDArray[np.float64] = self.account_sums[:count]
-        return rows
+        figures: NDArray[np.float64] = self.account_sums[:count]
+        return figures
 
     def recompute(self, account: int) -> None:
         """Rebuild one account's sums from its positions and orders, needed or not."""
@@ -343,8 +312,8 @@ class Exposures:
             count, self._anchor, self._moved, self._anchor_counts, self._looked, self._x
         )
         self.looked = self._looked[:found]
-        rows: NDArray[np.float64] = self.account_sums[:count]
-        return rows
+        figures: NDArray[np.float64] = self.account_sums[:count]
+        return figures
 
     def _drop_anchor(self) -> None:
         """Choose the anchor of a new mark: one that no account uses, or the least used."""
