@@ -3,9 +3,12 @@
 A crowd of simple traders in many accounts sends the mix of order_stream.py (50 % limit orders near
 the touch, 30 % cancellations, 20 % takers) to a spot book, linear perpetuals in USDT and USDC, an
 inverse perpetual, a dated future and an option. Every account holds two positions from the start.
+Sent by all accounts, orders find their accounts' memory cold where accounts are many; sent by a few
+(`active`), what grows is what each mark costs per account.
+
 Prints one JSON object. A message is an order, a cancellation or an amendment; seconds are CPU of
-the process between the first mark and the closed tables, and `bare_per_s` is the same machine at
-the same time on the bare matching engine (order_path.py).
+the process between the first mark and the closed tables, and `bare_per_s` is the bare matching
+engine of order_path.py on the same machine at the same time.
 
     python benchmarks/simulation.py [--accounts 100,10000,100000] [--messages 200000]
     python benchmarks/simulation.py --scenario black-thursday --seconds 120
@@ -55,6 +58,7 @@ class CrowdParameters(AgentParameters):
 
     kind: Literal["crowd"] = "crowd"
     accounts: int = 10
+    active: int = 10  # the first of them send messages; the others hold what they have
 
     def account_plans(self, setup: Setup, draws: Draws) -> list[AccountPlan]:
         plans = []
@@ -93,7 +97,7 @@ class Crowd(Agent):
         # Two books per account: what it may send to
         self.places = [
             (venue, name, self.venue.market(name))
-            for number, venue in enumerate(context.venues)
+            for number, venue in enumerate(context.venues[: parameters.active])
             for name in chosen(number)
         ]
         self.resting: deque[tuple[Any, OwnOrder]] = deque()
@@ -171,7 +175,7 @@ def bare_speed() -> float:
     """Operations a second of the bare matching engine now."""
     rows, _ = generate(40_000, 7, 3000, 2000)
     ops = requests(rows)
-    return 40_000 / min(bare(ops)[0] for _ in range(3))
+    return 40_000 / min(bare(ops, ("BTC-USDT-SWAP",))[0] for _ in range(3))
 
 
 @contextmanager
@@ -198,7 +202,7 @@ def counted() -> Iterator[list[int]]:
 
 def timed(scenario: str, overrides: Any, extra: Any, keep: bool) -> dict[str, Any]:
     """One run: CPU seconds of setting up and of the run, messages, marks, events of simpy."""
-    moments = {}
+    moments: dict[str, Any] = {}
 
     def started(simulation: Simulation) -> None:
         moments["simulation"] = simulation
@@ -234,14 +238,19 @@ def timed(scenario: str, overrides: Any, extra: Any, keep: bool) -> dict[str, An
     }
 
 
-def crowd(accounts: int, messages: int, keep: bool) -> dict[str, Any]:
-    """One run of the crowd with (about) this many accounts and messages."""
+def crowd(accounts: int, messages: int, keep: bool, active: int = 0) -> dict[str, Any]:
+    """One run of the crowd with (about) this many accounts and messages; 0 active: all are."""
     seconds = max(2, round(messages / RATE))
     with tempfile.TemporaryDirectory() as folder:
         scenario = Path(folder) / "crowd.toml"
         scenario.write_text(as_toml(tables(seconds)), encoding="utf-8")
-        parameters = CrowdParameters(count=AGENTS, accounts=max(2, accounts // AGENTS))
-        return timed(str(scenario), (), (("crowd", parameters),), keep)
+        each = max(2, accounts // AGENTS)
+        parameters = CrowdParameters(
+            count=AGENTS, accounts=each, active=max(2, active // AGENTS) if active else each
+        )
+        return {"active": active or accounts} | timed(
+            str(scenario), (), (("crowd", parameters),), keep
+        )
 
 
 def as_toml(value: dict[str, Any]) -> str:
@@ -270,6 +279,9 @@ def event(name: str, seconds: int, keep: bool) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", default="100,10000,100000")
+    parser.add_argument(
+        "--active", default="100,0", help="accounts that send; 0: all. Several: each in turn"
+    )
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--scenario", default="", help="measure these scenarios, not the crowd")
     parser.add_argument("--seconds", type=int, default=120)
@@ -282,9 +294,10 @@ def main() -> None:
         for name in arguments.scenario.split(","):
             cases.append(event(name, arguments.seconds, keep) | {"bare_per_s": round(bare_speed())})
     else:
-        for text in arguments.accounts.split(","):
-            case = crowd(int(text), arguments.messages, keep)
-            cases.append(case | {"bare_per_s": round(bare_speed())})
+        for text in arguments.active.split(","):
+            for accounts in arguments.accounts.split(","):
+                case = crowd(int(accounts), arguments.messages, keep, int(text))
+                cases.append(case | {"bare_per_s": round(bare_speed())})
     print(json.dumps({"recording": keep, "cases": cases}, indent=1))
 
 

@@ -92,7 +92,7 @@ class Simulation:
             self.house, self.funds, forced_flow=scenario.venue.forced_liquidation
         )
         self.connections: dict[int, VenueConnection] = {}
-        self._wires: dict[int, Wire] = {}
+        self.wires: dict[int, Wire] = {}
         self._reports: list[AgentEvent] = []
         self.agents: list[Agent] = []
         self._open_market()
@@ -264,9 +264,9 @@ class Simulation:
 
     def wire(self, latency_ns: int) -> Wire:
         """The wire that carries messages of one latency."""
-        wire = self._wires.get(latency_ns)
+        wire = self.wires.get(latency_ns)
         if wire is None:
-            wire = self._wires[latency_ns] = Wire(self.env, latency_ns)
+            wire = self.wires[latency_ns] = Wire(self.env, latency_ns)
         return wire
 
     def deliver(self) -> None:
