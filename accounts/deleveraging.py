@@ -170,20 +170,10 @@ class Deleverager:
             [w.score for w in found],
             [w.profit_usd for w in found],
         )
-        matched = sum(parts)
+        matched, side = sum(parts), -1 if held.lots > 0 else 1
         if matched == 0:
             return 0
-        # The loss to be shared: what is owed and what closing at mark would cost the pool.
-        loss = owed_atoms - unrealised_atoms(held, mark)
-        worst = max(0, owed_atoms - min(0, unrealised_atoms(held, mark)))
-        if rules.bankruptcy_price_only:
-            asked = loss * matched // size
-        else:
-            # a short option costs what is set aside for it
-            short_option = listing.is_option and held.lots < 0
-            cash = self._money(pool, listing)
-            cash += 0 if short_option else cash_atoms(held, mark, matched)
-            asked = min(max(0, owed_atoms - cash), -(-worst * matched // size))
+        asked, worst = self._demand(pool, listing, held, owed_atoms, matched)
         action_id = next(self.action_ids)
         closed, given, paid = 0, 0, 0
         left = matched
@@ -209,7 +199,7 @@ class Deleverager:
                 action_id,
                 trigger_id,
                 loser,
-                -1 if held.lots > 0 else 1,
+                side,
                 size,
                 closed,
                 paid,
@@ -217,6 +207,23 @@ class Deleverager:
                 reason,
             )
         return max(0, given)
+
+    def _demand(
+        self, pool: Account, listing: Listing, held: Position, owed_atoms: int, matched: int
+    ) -> tuple[int, int]:
+        """(what the winners are asked for together, the whole loss of the whole position), atoms.
+
+        The loss is what is owed and what closing at mark costs the pool against its entry.
+        """
+        mark, size = self._mark(listing), abs(held.lots)
+        profit = unrealised_atoms(held, mark)
+        worst = max(0, owed_atoms - min(0, profit))
+        if self.house.rules.deleveraging.bankruptcy_price_only:
+            return (owed_atoms - profit) * matched // size, worst
+        cash = self._money(pool, listing)
+        if not (listing.is_option and held.lots < 0):  # that costs what is set aside for it
+            cash += cash_atoms(held, mark, matched)
+        return min(max(0, owed_atoms - cash), -(-worst * matched // size)), worst
 
     def _price(self, winner: Winner, mark: int, lots: int, target: int) -> int:
         """The price nearest to mark at which a winner gives up `target`, within his profit."""

@@ -102,7 +102,7 @@ def test_a_small_fund_ends_at_zero_and_the_winner_pays_the_rest() -> None:
     assert gap.exchange.cash(short, "USDT") == 27_000.0  # 20,000 + 7,000 of 10,000 profit
     assert gap.exchange.lots(short, SWAP) == gap.exchange.lots(gap.pool, SWAP) == 0
     action = [a for a in steps(gap.exchange.events) if a.stage == LiquidationStage.DELEVERAGING]
-    assert [(a.wanted_lots, a.filled_lots) for a in action] == [(10_000, 10_000)]
+    assert [(a.side, a.wanted_lots, a.filled_lots) for a in action] == [(-1, 10_000, 10_000)]
     taken = [a for a in steps(gap.exchange.events) if a.stage == LiquidationStage.TAKE_OVER]
     assert action[0].trigger_id == taken[0].action_id
 
