@@ -97,3 +97,17 @@ def test_a_wrong_twin_ends_before_the_run(tmp_path: Path) -> None:
         line = error_line("run", SCENARIO, "--out", tmp_path / "run", "--twin", twin)
         assert expected in line
         assert not (tmp_path / "run").exists()
+
+
+def test_a_twin_without_snapshots_has_no_false_liquidations(tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    less = ["--set", "recording.tables=summary", "--set", "market.end=2020-03-12T10:34:20Z"]
+    shown = run("run", SCENARIO, *less, "--out", place, "--twin", "mode=multi_currency")
+    assert shown.exit_code == 0, shown.output
+    assert "False liquidations" not in shown.stdout
+    kept = json.loads((place / "twin" / FIGURES).read_text())
+    assert kept["false_liquidations"] is None
+    modes = {
+        agent["account_mode"] for agent in Run.load(place / "twin").manifest["config"]["agents"]
+    }
+    assert modes == {"multi_currency"}
