@@ -251,6 +251,8 @@ class MatchingEngine:
             request.client_order_id,
             is_liquidation,
             cause_id,
+            -1,
+            owner,
         )
 
     def submit(self, order: Order, now_ns: int) -> list[Event]:

@@ -72,7 +72,7 @@ class Order:
     limit, 0 for none. time_ns is the time of its place in the queue. owner is opaque: all that
     the book knows for self-trade prevention. cause_id: id of what triggered it, 0 = nothing.
     slot and holder belong to the clearing side: holder is the account whose position the order
-    changes, which an owner's isolated positions have of their own.
+    changes, the owner himself or one of his isolated positions.
 
     level, previous_order and next_order are the book's: set while the order rests.
     """

@@ -168,7 +168,7 @@ class Recorder:
         def accepted(e: OrderAccepted) -> None:
             o = e.order
             pack(
-                buffer, slot(), seq(), e.time_ns, 0, o.order_id, o.owner,
+                buffer, slot(), seq(), e.time_ns, 0, o.order_id, o.holder,
                 number[o.instrument.instrument_id], o.side, o.order_type, o.price_ticks,
                 o.size_lots, o.remaining_lots, NO_REASON, o.cause_id,
             )  # fmt: skip
@@ -185,7 +185,7 @@ class Recorder:
         def cancelled(e: OrderCancelled) -> None:
             o = e.order
             pack(
-                buffer, slot(), seq(), e.time_ns, 2, o.order_id, o.owner,
+                buffer, slot(), seq(), e.time_ns, 2, o.order_id, o.holder,
                 number[o.instrument.instrument_id], o.side, o.order_type, o.price_ticks,
                 o.size_lots, e.remaining_lots, e.reason, o.cause_id,
             )  # fmt: skip
@@ -193,7 +193,7 @@ class Recorder:
         def amended(e: OrderAmended) -> None:
             o = e.order
             pack(
-                buffer, slot(), seq(), e.time_ns, 3, o.order_id, o.owner,
+                buffer, slot(), seq(), e.time_ns, 3, o.order_id, o.holder,
                 number[o.instrument.instrument_id], o.side, o.order_type, o.price_ticks,
                 o.size_lots, o.remaining_lots, NO_REASON, o.cause_id,
             )  # fmt: skip
@@ -203,8 +203,8 @@ class Recorder:
             instrument = number[e.instrument.instrument_id]
             pack_fill(
                 fill_buffer, fill_slot(), seq(), e.time_ns, e.fill_id, instrument, e.price_ticks,
-                e.size_lots, taker.side, maker.owner, taker.owner, maker.order_id, taker.order_id,
-                taker.cause_id or maker.cause_id, rates[instrument],
+                e.size_lots, taker.side, maker.holder, taker.holder, maker.order_id,
+                taker.order_id, taker.cause_id or maker.cause_id, rates[instrument],
             )  # fmt: skip
 
         return {

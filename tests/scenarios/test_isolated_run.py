@@ -71,3 +71,6 @@ def test_the_position_falls_alone(crash: tuple[dict[str, Any], Run, Simulation])
     states = run.states.filter(pl.col("account") == trader.number)
     assert states.is_empty()
     assert run.account_names[holder.number] == f"{trader.name}/isolated/{SWAP}"
+    bought = run.fills.filter(pl.col("taker") == holder.number)
+    assert bought["size_lots"].sum() > 0
+    assert run.fills.filter(pl.col("taker") == trader.number).is_empty()
