@@ -37,8 +37,11 @@ def rules_of(run: Run) -> str:
 def recomputed_margin(run: Run, view: AccountView) -> MarginReport | None:
     """The margin report of an account as rebuilt; None where it cannot be known.
 
-    That is where the account or its orders include options, whose volatilities no table holds.
+    That is where the account or its orders include options, whose volatilities no table holds, and
+    for isolated positions, whose rule is another.
     """
+    if "/isolated/" in view.name:
+        return None
     contracts = {
         name: contract_of(recorded_instrument(entry)) for name, entry in run.instruments.items()
     }

@@ -22,6 +22,7 @@ from exchange.events import CancelReason, Fill, OrderCancelled, OrderRejected, R
 from exchange.order import OrderRequest, OrderType, Side
 from exchange.units import to_atoms
 from risk.margin import margin_report
+from risk.order_tables import M_REFERENCE
 from tests.accounts.venue import Venue
 
 SPOT, SWAP, INVERSE, CALL = "BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-SWAP", "BTC-USD-250328-100000-C"
@@ -156,6 +157,8 @@ def test_a_reduction_returns_its_share_of_the_margin_and_its_profit(desk: Desk) 
     assert desk.lots() == 600
     assert desk.margin() == 600 * USDT
     assert desk.outside() == to_atoms("9792.80", "USDT")  # 8,995 + 400 + 397.80
+    desk.take("-6", "110000")  # profit 600, fee 6,600 x 0.05 % = 3.30; the table of docs/isolated.md
+    assert (desk.inside(), desk.outside()) == (0, to_atoms("10989.50", "USDT"))
     desk.venue.check()
 
 
@@ -393,3 +396,22 @@ def test_delivery_returns_the_rest() -> None:
     assert (held.position.lots, venue.cash(held.account, "USDT")) == (0, 0)
     assert venue.cash(trader, "USDT") == to_atoms("10039.396", "USDT")
     venue.check()
+
+
+def test_a_short_option_is_margined_by_its_own_rule(desk: Desk) -> None:
+    """0.1 BTC of a call at the money: initial margin 0.15 + mark, maintenance margin 0.03 + mark,
+    each per coin (section 11.8). The order brings the initial margin and the fee, 0.00003 BTC; the
+    premium of 0.0065 BTC stays inside and stands against the position."""
+    desk.take("-10", "0.065", CALL)
+    number = desk.house.listings[CALL].number
+    mark = float(desk.house.market.terms[number, M_REFERENCE]) * 0.0001
+    initial = 0.1 * (0.15 + mark) * 1e8
+    assert 1e8 - desk.outside("BTC") == pytest.approx(initial + 3_000, abs=1.0)
+    assert desk.margin(CALL) == pytest.approx(initial, abs=1.0)
+    assert desk.inside(CALL) == desk.margin(CALL) + 650_000
+    figures = desk.house.isolated.figures(desk.held(CALL))
+    assert figures.maintenance == pytest.approx(0.1 * (0.03 + mark) * 100_000)
+    assert figures.upl_atoms == pytest.approx((0.0065 - 0.1 * mark) * 1e8, abs=1.0)
+    desk.take("10", "0.065", CALL)
+    assert (desk.inside(CALL), desk.outside("BTC")) == (0, 100_000_000 - 6_000)
+    desk.venue.check()
