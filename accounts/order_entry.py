@@ -123,20 +123,54 @@ class OrderEntry:
         buy is rounded down to the tick, a sale up. Refused: not exactly one form, or USD and
         volatility for anything but options and limit orders.
         """
-        forms = [f for f in (price.coin, price.usd, price.volatility) if f is not None]
-        if len(forms) != 1:
-            return self._reject(now_ns, account_number, request, RejectReason.PRICE_FORMS)
         listing = self.house.listings.get(request.instrument_id)
         if listing is None:
             return self.house.submit(now_ns, account_number, request)
-        if price.coin is None and (not listing.is_option or request.order_type == OrderType.MARKET):
-            return self._reject(now_ns, account_number, request, RejectReason.PRICE_FORM_TYPE)
-        if not forms[0] > 0:
-            return self._reject(now_ns, account_number, request, RejectReason.BAD_PRICE)
-        ticks = self.option_ticks(now_ns, listing, request.side, price)
-        if ticks is None:
-            return self._reject(now_ns, account_number, request, RejectReason.BAD_TICK)
+        ticks = self._priced(now_ns, listing, request.side, request.order_type, price)
+        if isinstance(ticks, RejectReason):
+            return self._reject(now_ns, account_number, request, ticks)
         return self.house.submit(now_ns, account_number, replace(request, price_ticks=ticks))
+
+    def amend_option(
+        self, now_ns: int, account_number: int, client_order_id: str, price: OptionPrice
+    ) -> list[Any]:
+        """Give an open option order another price, in any of the three forms; as `amend`."""
+        account = self.house.accounts[account_number]
+        order = self.house.conditions.client_order(account, client_order_id)
+        if order is None:
+            return self.amend(now_ns, account_number, client_order_id)
+        listing = self.house.listings[order.instrument.instrument_id]
+        ticks = self._priced(now_ns, listing, order.side, order.order_type, price)
+        if isinstance(ticks, RejectReason):
+            request = OrderRequest(
+                order.instrument.instrument_id,
+                order.side,
+                order.order_type,
+                order.size_lots,
+                None,
+                client_order_id,
+            )
+            return self._reject(now_ns, account_number, request, ticks)
+        return self.amend(now_ns, account_number, client_order_id, None, ticks)
+
+    def _priced(
+        self,
+        now_ns: int,
+        listing: Listing,
+        side: Side,
+        order_type: OrderType,
+        price: OptionPrice,
+    ) -> int | RejectReason:
+        """The price in ticks, or why it is none."""
+        forms = [f for f in (price.coin, price.usd, price.volatility) if f is not None]
+        if len(forms) != 1:
+            return RejectReason.PRICE_FORMS
+        if price.coin is None and (not listing.is_option or order_type == OrderType.MARKET):
+            return RejectReason.PRICE_FORM_TYPE
+        if not forms[0] > 0:
+            return RejectReason.BAD_PRICE
+        ticks = self.option_ticks(now_ns, listing, side, price)
+        return RejectReason.BAD_TICK if ticks is None else ticks
 
     def option_ticks(
         self, now_ns: int, listing: Listing, side: Side, price: OptionPrice

@@ -185,6 +185,23 @@ def test_a_coin_price_must_be_on_the_tick(entry: OrderEntry, trader: Account) ->
     assert refused(entry.submit_option(1, trader.number, request, off)) == RejectReason.BAD_TICK
 
 
+def test_an_option_order_is_amended_in_any_form(entry: OrderEntry, trader: Account) -> None:
+    number = trader.number
+    request = request_of(CALL, lots=1, price=None, client_order_id="bid")
+    entry.submit_option(NOW_NS, number, request, OptionPrice(volatility=0.45))
+    (order,) = trader.orders.values()
+    assert isinstance(
+        entry.amend_option(NOW_NS, number, "bid", OptionPrice(usd=Decimal(5_980)))[0], OrderAmended
+    )
+    assert order.price_ticks == 595
+    two = OptionPrice(usd=Decimal(1), volatility=0.5)
+    assert refused(entry.amend_option(NOW_NS, number, "bid", two)) == RejectReason.PRICE_FORMS
+    assert order.price_ticks == 595
+    assert refused(entry.amend_option(NOW_NS, number, "x", OptionPrice(usd=Decimal(1)))) == (
+        RejectReason.AMEND_ORDER_NOT_FOUND
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "order_type", "price", "reason"),
     [
