@@ -157,7 +157,8 @@ def test_a_reduction_returns_its_share_of_the_margin_and_its_profit(desk: Desk) 
     assert desk.lots() == 600
     assert desk.margin() == 600 * USDT
     assert desk.outside() == to_atoms("9792.80", "USDT")  # 8,995 + 400 + 397.80
-    desk.take("-6", "110000")  # profit 600, fee 6,600 x 0.05 % = 3.30; the table of docs/isolated.md
+    # profit 600, fee 6,600 x 0.05 % = 3.30; the table of docs/isolated.md
+    desk.take("-6", "110000")
     assert (desk.inside(), desk.outside()) == (0, to_atoms("10989.50", "USDT"))
     desk.venue.check()
 
