@@ -15,8 +15,9 @@ step the books are reconciled, at the end everything is checked.
 
 Sentences (sizes in contracts, spot in coins):
     alice deposits 100 USDT | alice withdraws 100 USDT | alice cancels all
-    alice buys 1 X at 100 [post-only | ioc | fok | reduce-only] | alice sells 1 X at market
-    alice buys X for 100 USDT | alice sells 1 X at 6500 usd | alice buys 1 X at 55 vol
+    alice buys 1 X at 100 [post-only | ioc | fok | reduce-only | isolated]
+    alice sells 1 X at market | alice buys X for 100 USDT
+    alice sells 1 X at 6500 usd | alice buys 1 X at 55 vol
     the market is BTC 100000, USDT 1 | 3600 seconds pass | the time is 2025-03-28T08:00:00Z
     funding with premium 0.06 % on X | interest is charged | alice switches to multi-currency
 """
@@ -52,6 +53,7 @@ TYPES = {
     "ioc": OrderType.IOC,
     "fok": OrderType.FOK,
     "reduce-only": OrderType.LIMIT,
+    "isolated": OrderType.LIMIT,
 }
 MODES = {
     "spot": AccountMode.SPOT,
@@ -154,7 +156,7 @@ class Script:
 
     def _sentences(self) -> list[tuple[str, Callable[..., None]]]:
         side = "(buys|sells)"
-        kinds = "(?: (post-only|ioc|fok|reduce-only))?"
+        kinds = "(?: (post-only|ioc|fok|reduce-only|isolated))?"
         return [
             (f"{NAME} deposits {NUMBER} {WORD}", self._deposits),
             (f"{NAME} withdraws {NUMBER} {WORD}", self._withdraws),
@@ -200,7 +202,7 @@ class Script:
         self, name: str, side: str, size: str, instrument: str, price: str, kind: str | None
     ) -> None:
         request = self._request(side, instrument, size, TYPES[kind or ""], price)
-        request.reduce_only = kind == "reduce-only"
+        request.reduce_only, request.isolated = kind == "reduce-only", kind == "isolated"
         self.house.submit(self.venue.now_ns, self.accounts[name].number, request)
 
     def _market(self, name: str, side: str, size: str, instrument: str) -> None:
