@@ -44,6 +44,8 @@ def sweep_command(
         raise UserError("--jobs, --scheduler: one of them; a cluster has its own workers")
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs: {jobs} is not at least 1")
+    if Path(scenario).is_file():
+        scenario = str(Path(scenario).resolve())  # workers may run in other folders
     points, numbers = parse_grid(grid), parse_seeds(seeds)
     check_loads(scenario, make_tasks(points, numbers[:1]))
     sweep = open_sweep(scenario, points, numbers, out)
