@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from accounts.account import Account
 from accounts.order_entry import OptionPrice, OrderEntry
@@ -87,6 +89,49 @@ def test_a_quote_amount_sweeps_the_book(
     assert venue.cash(trader, "USDT") == 100_000 * E8 - spent - 5_000_000_000 - 999_990_900
     assert venue.cash(trader, "BTC") == 2 * E8 + 59_900_900
     venue.check()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(990_000, 1_060_000), st.integers(1, 9)), max_size=6),
+    st.integers(1, 30),
+    st.integers(0, 9_000_000),
+    st.booleans(),
+)
+def test_a_quote_amount_buys_lot_after_lot(
+    asks: list[tuple[int, int]], lots: int, rest: int, own: bool
+) -> None:
+    """Against the plainest count: one lot after the other, own offers and the limits left out."""
+    venue = Venue((SPOT,))
+    maker, trader = venue.account("maker", BTC="1"), venue.account("trader", USDT="1000", BTC="1")
+    for number, (price, size) in enumerate(asks):
+        owner = trader if own and number % 2 else maker
+        request = request_of(SPOT, Side.SELL, size, price)
+        venue.house.submit(venue.now_ns, owner.number, request)
+    amount = lots * 10_000_000 + rest
+    limit = min(venue.house.listings[SPOT].high_ticks, _gap_limit(venue))
+    left, bought = amount, 0
+    for price in sorted(
+        price
+        for number, (price, size) in enumerate(asks)
+        if not (own and number % 2) and price <= limit
+        for _ in range(size)
+    ):
+        if price * 10 > left:  # a lot of 0.000001 BTC at a price of ticks of 0.1
+            break
+        left, bought = left - price * 10, bought + 1
+    events = OrderEntry(venue.house).submit_quote_amount(
+        venue.now_ns, trader.number, MARKET_BUY, amount
+    )
+    assert sum(size for _, size in fills(events)) == bought
+    assert sum(price * size * 10 for price, size in fills(events)) == amount - left
+    venue.check()
+
+
+def _gap_limit(venue: Venue) -> int:
+    """Five per cent above the best offer, where the price gap ends a taker."""
+    best = venue.house.listings[SPOT].engine.book.best_ask()
+    return 0 if best is None else best * 105 // 100
 
 
 def test_a_quote_amount_sells_for_at_most_that_much(
