@@ -1,5 +1,4 @@
-"""A small clearing house for tests: instruments, prices and accounts in one call.
-"""
+"""A small clearing house for tests: instruments, prices and accounts in one call."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
