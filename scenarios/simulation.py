@@ -22,6 +22,7 @@ from accounts.expiry import Expiry
 from accounts.funding import HOUR_NS, MINUTE_NS, Funding
 from accounts.insurance import InsuranceFunds
 from accounts.interest import charge_interest
+from accounts.repayment import force_repayments
 from accounts.risk_control import RiskControl
 from agents.base import Agent, AgentContext, AgentEvent
 from agents.draws import Draws
@@ -228,6 +229,7 @@ class Simulation:
         if self.scenario.venue.funding and now_ns % self.funding.interval_ns < interval:
             self.funding.settle(now_ns)
         if self.scenario.venue.interest and now_ns % HOUR_NS < interval:
+            force_repayments(self.house, now_ns)
             charge_interest(now_ns, self.house)
         self.risk.check(now_ns)
         self.deliver()
