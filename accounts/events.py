@@ -160,7 +160,8 @@ class Bankruptcy:
     socialised_usd: float
     uncovered_usd: float
     pools: dict[str, float]
-    # currency -> atoms (deficit, fund, deleveraging, socialised, uncovered); the four sum to the first
+    # currency -> atoms (deficit, fund, deleveraging, socialised, uncovered): the last four sum to
+    # the first
     split_atoms: dict[str, tuple[int, int, int, int, int]] = field(default_factory=dict)
 
 
