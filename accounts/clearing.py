@@ -236,8 +236,6 @@ class ClearingHouse:
         order.price_ticks = price
         order.slot = row
         order.holder = account_number
-        if parent is not None:
-            self.isolated.admitted(account, order)
         if request.stp_mode is None:
             order.stp_mode = (parent or account).stp_mode
         if request.client_order_id or request.reduce_only:

@@ -16,12 +16,13 @@ Source: portfolio-margin.md sections 2.3, 4.2, 11.8, 16.18.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from accounts.account import Account, AccountMode, Balance, Position
 from accounts.admission import SWEEPING, rule_refusal
 from accounts.events import PostingKind
+from accounts.exposures import LEVERAGE_SCALE
 from accounts.modes import set_leverage
 from exchange.events import OrderRejected, RejectReason
 from risk import order_tables as t
@@ -38,26 +39,18 @@ _NOISE = 1e-6  # atoms: what float64 may add to a whole number of them
 
 
 @dataclass(slots=True, eq=False)
-class OrderMargin:
-    """What was moved in for an open order, and the lots it still stands for."""
-
-    atoms: int
-    lots: int
-
-
-@dataclass(slots=True, eq=False)
 class Isolated:
     """One isolated position: its own account under `parent`.
 
-    orders: margin held per open order. realised_atoms: the position's realised profit when its
-    margin was last reckoned. arriving_atoms: margin of the order that is being placed.
+    order_atoms: margin held for all open orders together. realised_atoms: the position's realised
+    profit when its margin was last reckoned. arriving_atoms: what an amendment has brought.
     """
 
     parent: Account
     account: Account
     listing: Listing
     position: Position
-    orders: dict[int, OrderMargin] = field(default_factory=dict)
+    order_atoms: int = 0
     realised_atoms: int = 0
     arriving_atoms: int = 0
 
@@ -126,8 +119,8 @@ class IsolatedMargin:
     # --- figures -------------------------------------------------------------------------------
 
     def margin_atoms(self, held: Isolated) -> int:
-        """Margin of the position alone: without what is held for open orders. O(open orders)."""
-        margin = self._net(held) - sum(order.atoms for order in held.orders.values())
+        """Margin of the position alone: without what is held for open orders. O(1)."""
+        margin = self._net(held) - held.order_atoms
         return margin + held.position.cost_atoms if held.listing.is_option else margin
 
     def figures(self, held: Isolated) -> IsolatedFigures:
@@ -169,9 +162,56 @@ class IsolatedMargin:
             return float(figures[t.T_SMALLEST] - figures[t.T_IMR])
         return float(figures[t.T_EQUITY])
 
+    def _initial(self, held: Isolated) -> float:
+        """Initial margin of the position alone, USD. Source: 11.8, 16.18."""
+        market, position = self.house.market, held.position
+        terms = market.terms[position.number]
+        if held.listing.is_option:
+            return max(0, -position.lots) * float(terms[t.M_SHORT_INITIAL])
+        if position.lots == 0:
+            return 0.0
+        notional = abs(position.lots) * float(terms[t.M_NOTIONAL])
+        maintenance = float(self.house.exposures.figures(held.account.number)[t.T_MMR])
+        leverage = int(self.house.exposures.positions[position.row, t.P_LEVERAGE]) / LEVERAGE_SCALE
+        factor = float(market.rule_terms[t.R_INITIAL_FACTOR])
+        return max(notional / leverage, factor * maintenance)
+
+    def _demand(self, held: Isolated) -> int:
+        """What the open orders need beyond the position, atoms: what the check of 16.17 asks for
+        more with them than without; of options bought, premium and fee. O(open orders).
+        """
+        figures = self.house.exposures.figures(held.account.number)
+        more = float(figures[t.T_EQUITY]) - self._initial(held) - self._slack(held)
+        demand = max(0, math.ceil(more / self._usd_per_atom(held) - _NOISE))
+        if not held.listing.is_option:
+            return demand
+        sells = int(self.house.exposures.positions[held.position.row, t.P_SELL])
+        premium = self._premium(held)
+        return demand + premium if sells else max(demand, premium)
+
+    def _premium(self, held: Isolated) -> int:
+        """Premium and fees of the open orders that buy options beyond a short position, atoms."""
+        orders, listing = self.house.exposures.orders, held.listing
+        row = int(self.house.exposures.positions[held.position.row, t.P_FIRST])
+        closing, total = max(0, -held.position.lots), 0
+        while row != t.NONE:
+            if orders[row, t.O_SIDE] > 0:
+                lots = int(orders[row, t.O_LOTS])
+                opening = max(0, lots - closing)
+                closing -= lots - opening
+                value = listing.instrument.value_atoms(int(orders[row, t.O_PRICE]), opening)
+                total += value + listing.fee_atoms(listing.taker_rate, value, opening)
+            row = int(orders[row, t.O_NEXT])
+        return total
+
     def _headroom(self, held: Isolated) -> int:
-        """Whole atoms that may leave with the initial margin still covered, at least 0."""
-        return max(0, math.floor(self._slack(held) / self._usd_per_atom(held) + _NOISE))
+        """Whole atoms of the position's margin that may leave, at least 0: its initial margin stays
+        covered by itself, and with all open orders by everything inside.
+        """
+        usd = self._usd_per_atom(held)
+        alone = self.figures(held).equity - self._initial(held)
+        whole = math.floor(min(alone, self._slack(held)) / usd + _NOISE)
+        return max(0, min(whole, self._net(held) - held.order_atoms))
 
     # --- margin in and out ---------------------------------------------------------------------
 
@@ -213,8 +253,7 @@ class IsolatedMargin:
 
     def most_removable(self, held: Isolated) -> int:
         """Atoms that `remove_margin` would let go now."""
-        pending = sum(order.atoms for order in held.orders.values())
-        return max(0, min(self._headroom(held), self._net(held) - pending))
+        return self._headroom(held)
 
     def set_leverage(
         self, parent: Account, listing: Listing, leverage: float
@@ -273,6 +312,7 @@ class IsolatedMargin:
         """Return everything of a position that is flat and has no open orders. O(1)."""
         row = self.house.exposures.positions[held.position.row]
         if held.position.lots == 0 and row[t.P_BUY] == 0 and row[t.P_SELL] == 0:
+            held.order_atoms = 0
             self._return(now_ns, held, self._net(held))
 
     # --- orders --------------------------------------------------------------------------------
@@ -301,11 +341,11 @@ class IsolatedMargin:
             coins = atoms / self.house.market.atoms[held.cash.currency]
             detail = f"the order needs an isolated margin of {coins:.8g} {held.cash.currency}"
             return self._reject(now_ns, parent, request, reason, detail)
-        held.arriving_atoms = atoms
+        held.order_atoms += atoms
         events = self.house.submit(now_ns, held.account.number, request, check_ticks)
         if type(events[0]) is OrderRejected:
-            self._return(now_ns, held, held.arriving_atoms)
-        held.arriving_atoms = 0
+            held.order_atoms -= atoms
+            self._return(now_ns, held, atoms)
         return events
 
     def _reject(
@@ -321,9 +361,8 @@ class IsolatedMargin:
         return [event]
 
     def _needed(self, held: Isolated, request: OrderRequest, check_ticks: int | None) -> int:
-        """Margin that an order brings along, atoms: what the check of 16.17 asks for more with it
-        than without (initial margin, pending loss, fee); an option bought its premium and fee; what
-        only closes nothing.
+        """Margin that an order brings along, atoms: what all open orders need with it, less what is
+        held for them; what only closes brings nothing.
         """
         listing, side = held.listing, 1 if request.side > 0 else -1
         price = request.price_ticks if check_ticks is None else check_ticks
@@ -333,18 +372,14 @@ class IsolatedMargin:
 
     def _margin_for(self, held: Isolated, side: int, lots: int, price: int) -> int:
         """The same for `lots` of a side at a price in ticks; the tables end as they were."""
-        listing, position, exposures = held.listing, held.position, self.house.exposures
         if self._only_closes(held, side, lots):
             return 0
-        if listing.is_option and side > 0:
-            value = listing.instrument.value_atoms(price, lots)
-            return value + listing.fee_atoms(listing.taker_rate, value, lots)
-        before = self._slack(held)
+        exposures = self.house.exposures
         row = exposures.order_row()
-        exposures.add_order(row, position.row, side, price, lots)
-        after = self._slack(held)
+        exposures.add_order(row, held.position.row, side, price, lots)
+        demand = self._demand(held)
         exposures.remove_order(row)
-        return max(0, math.ceil((before - after) / self._usd_per_atom(held) - _NOISE))
+        return max(0, demand - held.order_atoms)
 
     def closing_code(self, account: Account, code: int, side: int, lots: int) -> int:
         """The margin check's answer for a holder's order, once more: what can only close is let in
@@ -352,6 +387,7 @@ class IsolatedMargin:
         """
         held = self.held[account.number]
         smallest = self.house.exposures.refused_figures()[0]
+        smallest -= held.order_atoms * self._usd_per_atom(held)
         if code == t.NO_MARGIN and smallest >= 0.0 and self._only_closes(held, side, lots):
             return t.ACCEPTED_REDUCING
         return code
@@ -361,13 +397,6 @@ class IsolatedMargin:
         row = self.house.exposures.positions[held.position.row]
         ordered = int(row[t.P_BUY if side > 0 else t.P_SELL])
         return side * held.position.lots + ordered + lots <= 0
-
-    def admitted(self, account: Account, order: Order) -> None:
-        """An order of a holder has passed all checks and is about to match. O(1)."""
-        held = self.held[account.number]
-        if held.arriving_atoms:
-            held.orders[order.order_id] = OrderMargin(held.arriving_atoms, order.remaining_lots)
-            held.arriving_atoms = 0
 
     def bring_for_amend(
         self, now_ns: int, account: Account, order: Order, lots: int, price_ticks: int
@@ -379,38 +408,39 @@ class IsolatedMargin:
         held = self.held[account.number]
         side = 1 if order.side > 0 else -1
         self.house.exposures.without_order(order.slot)
-        needed = self._margin_for(held, side, lots, price_ticks) if lots > 0 else 0
+        more = self._margin_for(held, side, lots, price_ticks) if lots > 0 else 0
         self.house.exposures.with_order(order.slot)
-        margin = held.orders.get(order.order_id)
-        more = max(0, needed - (0 if margin is None else margin.atoms))
         held.arriving_atoms = more if self._move_in(now_ns, held, more) is None else 0
+        held.order_atoms += held.arriving_atoms
 
     def amended(
         self, now_ns: int, account: Account, order: Order, lots: int, *, refused: bool
     ) -> None:
-        """An open order has `lots` left from now on, or its amendment was refused. O(1).
+        """An open order has `lots` left from now on, or its amendment was refused. O(open orders).
 
-        What it needs less than before stays with it until it fills or goes.
+        What the orders need less than before goes back.
         """
+        del order, lots
         held = self.held[account.number]
         arrived, held.arriving_atoms = held.arriving_atoms, 0
         if refused:
+            held.order_atoms -= arrived
             self._return(now_ns, held, arrived)
-            return
-        margin = held.orders.get(order.order_id)
-        if margin is not None:
-            margin.atoms += arrived
-            margin.lots = max(lots, 1)
-        elif arrived:
-            held.orders[order.order_id] = OrderMargin(arrived, max(lots, 1))
+        else:
+            self._release(now_ns, held)
 
     def cancelled(self, now_ns: int, account: Account, order: Order) -> None:
-        """An order of a holder has left the book: its margin goes back to the parent. O(1)."""
+        """An order of a holder has left the book: what only it needed goes back to the parent."""
+        del order
         held = self.held[account.number]
-        margin = held.orders.pop(order.order_id, None)
-        if margin is not None:
-            self._return(now_ns, held, margin.atoms)
+        self._release(now_ns, held)
         self.sweep(now_ns, held)
+
+    def _release(self, now_ns: int, held: Isolated) -> None:
+        """Return what is held for orders and no longer needed by any."""
+        atoms = max(0, held.order_atoms - self._demand(held))
+        held.order_atoms -= atoms
+        self._return(now_ns, held, atoms)
 
     def filled(
         self, now_ns: int, account: Account, order: Order, price_ticks: int, lots: int, fee: int
@@ -423,10 +453,10 @@ class IsolatedMargin:
         """
         held = self.held[account.number]
         position, side = held.position, 1 if order.side > 0 else -1
-        part = self._take_part(held, order, lots)
         realised = position.realised_atoms - held.realised_atoms
         held.realised_atoms = position.realised_atoms
         before = position.lots - side * lots
+        part = self._take_part(held, lots, opens=before * side >= 0)
         if order.is_liquidation:
             free = 0
         elif before * side >= 0:
@@ -440,16 +470,16 @@ class IsolatedMargin:
         self._return(now_ns, held, min(free, self._headroom(held)))
         self.sweep(now_ns, held)
 
-    def _take_part(self, held: Isolated, order: Order, lots: int) -> int:
-        """What was held for `lots` of an order, no longer held for it."""
-        margin = held.orders.get(order.order_id)
-        if margin is None:
-            return 0
-        part = margin.atoms if lots >= margin.lots else margin.atoms * lots // margin.lots
-        margin.atoms -= part
-        margin.lots -= lots
-        if margin.lots <= 0:
-            del held.orders[order.order_id]
+    def _take_part(self, held: Isolated, lots: int, *, opens: bool) -> int:
+        """Make margin of the position what was held for `lots` just filled: what the other orders
+        do not need; where prices have moved so that they need all, an equal part for every lot.
+        """
+        part = max(0, held.order_atoms - self._demand(held))
+        if opens:
+            row = self.house.exposures.positions[held.position.row]
+            left = int(row[t.P_BUY] + row[t.P_SELL])
+            part = max(part, held.order_atoms * lots // (lots + left))
+        held.order_atoms -= part
         return part
 
     def _improvement(self, held: Isolated, order: Order, price_ticks: int, lots: int) -> int:

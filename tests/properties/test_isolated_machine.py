@@ -223,12 +223,10 @@ class IsolatedMachine(RuleBasedStateMachine):
             for balance in account.balances.values():
                 if balance is not held.cash:
                     assert self.venue.cash(account, balance.currency) == 0
-            assert set(held.orders) <= set(account.orders)
-            for number, margin in held.orders.items():
-                assert margin.atoms >= 0
-                assert margin.lots > 0
-                assert account.orders[number].holder == account.number
-                assert account.orders[number].owner == held.parent.number
+            assert held.order_atoms >= 0
+            assert account.orders or held.order_atoms == 0
+            for order in account.orders.values():
+                assert (order.holder, order.owner) == (account.number, held.parent.number)
             if held.position.lots == 0 and not account.orders:
                 assert self.venue.cash(account, held.cash.currency) <= 0
 
