@@ -43,8 +43,13 @@ def amend_order(
     old_left, old_price = order.remaining_lots, order.price_ticks
     left = old_left + size - order.size_lots
     request = OrderRequest(
-        order.instrument.instrument_id, order.side, order.order_type, size, price,
-        order.client_order_id, order.stp_mode,
+        order.instrument.instrument_id,
+        order.side,
+        order.order_type,
+        size,
+        price,
+        order.client_order_id,
+        order.stp_mode,
     )
     if account.parent is not None:
         house.isolated.bring_for_amend(now_ns, account, order, left, price)

@@ -147,9 +147,7 @@ class ClearingHouse:
             ledger = self.ledger.open(
                 f"cost/{account.name}/{instrument.instrument_id}", instrument.settle
             )
-            row = self.exposures.add_position(
-                account.number, listing.number, settle.row, base.row
-            )
+            row = self.exposures.add_position(account.number, listing.number, settle.row, base.row)
             position = Position(instrument, listing.number, settle, base, ledger, row)
             account.positions[listing.number] = listing.positions[account.number] = position
             leverage = account.leverage.get(instrument.instrument_id)
@@ -313,13 +311,31 @@ class ClearingHouse:
         maker_position, taker_position = positions[maker.holder], positions[taker.holder]
         if taker.side > 0:
             self.settlement.settle(
-                now_ns, listing, taker_position, maker_position, value, lots,
-                taker_fee, maker_fee, taker.slot, maker.slot, fill.fill_id,
+                now_ns,
+                listing,
+                taker_position,
+                maker_position,
+                value,
+                lots,
+                taker_fee,
+                maker_fee,
+                taker.slot,
+                maker.slot,
+                fill.fill_id,
             )
         else:
             self.settlement.settle(
-                now_ns, listing, maker_position, taker_position, value, lots,
-                maker_fee, taker_fee, maker.slot, taker.slot, fill.fill_id,
+                now_ns,
+                listing,
+                maker_position,
+                taker_position,
+                value,
+                lots,
+                maker_fee,
+                taker_fee,
+                maker.slot,
+                taker.slot,
+                fill.fill_id,
             )
         listing.last_ticks = price
         if (
@@ -412,9 +428,7 @@ class ClearingHouse:
 
         A refusal leaves the old order as it was. Source: 9.3, 12.6 (51502).
         """
-        return amend_order(
-            self, now_ns, account_number, order_id, new_size_lots, new_price_ticks
-        )
+        return amend_order(self, now_ns, account_number, order_id, new_size_lots, new_price_ticks)
 
     # --- the way of a price ------------------------------------------------------------------
 

@@ -256,8 +256,18 @@ class Exposures:
         """
         done = kernels.fill(
             filled,
-            order, position.row, position.lots, position.cost_atoms, settle, base,
-            other_order, other.row, other.lots, other.cost_atoms, other_settle, other_base,
+            order,
+            position.row,
+            position.lots,
+            position.cost_atoms,
+            settle,
+            base,
+            other_order,
+            other.row,
+            other.lots,
+            other.cost_atoms,
+            other_settle,
+            other_base,
             self._x,
         )
         if done & 1:

@@ -48,9 +48,7 @@ def _charge(
     if coins <= 0.0:
         return 0
     rate = round(house.rules.currency(currency).daily_interest * RATE_SCALE)
-    atoms = divide_rounded(
-        round(coins / scale) * rate, RATE_SCALE * int(HOURS_PER_DAY)
-    )
+    atoms = divide_rounded(round(coins / scale) * rate, RATE_SCALE * int(HOURS_PER_DAY))
     if atoms == 0:
         return 0
     balance = account.balances[currency]

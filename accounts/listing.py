@@ -68,9 +68,7 @@ class Listing:
             return divide_rounded(value_atoms * rate[0], rate[1])
         numerator, denominator = self.option_fee_base
         fee = divide_rounded(lots * numerator * rate[0], denominator * rate[1])
-        cap = divide_rounded(
-            value_atoms * OPTION_FEE_CAP.numerator, OPTION_FEE_CAP.denominator
-        )
+        cap = divide_rounded(value_atoms * OPTION_FEE_CAP.numerator, OPTION_FEE_CAP.denominator)
         return min(fee, cap)
 
 

@@ -80,9 +80,7 @@ class Market:
         self.options = OptionTerms(self.contracts, self.currency_number, rules)
         self.unit_names = [unit.name for unit in self.plan.units]
         self.unit_base = [self.currency_number[unit.base] for unit in self.plan.units]
-        number_of = {
-            unit.base: n for n, unit in enumerate(self.plan.units) if unit.takes_spot
-        }
+        number_of = {unit.base: n for n, unit in enumerate(self.plan.units) if unit.takes_spot}
         self.unit_of = [number_of.get(name, t.NONE) for name in self.currencies]
         linear = all(unit.first_column == at.FIRST_LINEAR for unit in self.plan.units)
         self.first_column = at.FIRST_LINEAR if linear else 0
@@ -112,7 +110,9 @@ class Market:
         self.rule_terms[t.R_SPOT_FEE] = self.rules.fees.liquidation_borrow
         control = self.rules.liquidation
         self.rule_terms[t.R_WARNING : t.R_START + 1] = (
-            control.warning_ratio, control.order_control, control.start_ratio
+            control.warning_ratio,
+            control.order_control,
+            control.start_ratio,
         )
         tiers = self.rules.position_tiers
         self.default_leverage = tiers.default_leverage
@@ -126,9 +126,15 @@ class Market:
             spot = i.kind == InstrumentKind.SPOT
             per_lot = Fraction(i.lot) * atoms_per_unit(i.base) if spot else 0
             self.instruments[row] = (
-                self.plan.unit_of[row], number[i.settle], number[i.base], int(i.kind),
-                -1 if i.option_type == "P" else 1, int(spot and i.quote in OFFSET_QUOTES),
-                int(i.inverse), int(per_lot), i.position_limit_lots,
+                self.plan.unit_of[row],
+                number[i.settle],
+                number[i.base],
+                int(i.kind),
+                -1 if i.option_type == "P" else 1,
+                int(spot and i.quote in OFFSET_QUOTES),
+                int(i.inverse),
+                int(per_lot),
+                i.position_limit_lots,
             )
             self.terms[row, t.M_RATE] = float(Fraction(i.value_numerator, i.value_denominator))
             group = self.rules.group_of(i.base)
@@ -233,8 +239,12 @@ class Market:
         marks = {
             instrument.instrument_id: float(ticks * tick)
             for instrument, ticks, tick, spot, option in zip(
-                self.instruments_list, self.mark_ticks.tolist(), self._tick.tolist(),
-                self._spot.tolist(), self._option.tolist(), strict=True,
+                self.instruments_list,
+                self.mark_ticks.tolist(),
+                self._tick.tolist(),
+                self._spot.tolist(),
+                self._option.tolist(),
+                strict=True,
             )
             if not spot and not option
         }

@@ -81,9 +81,7 @@ def _repay(
         if wanted <= 0:
             continue
         ticks = _limit(house, listing, side)
-        request = OrderRequest(
-            listing.instrument.instrument_id, side, OrderType.IOC, wanted, ticks
-        )
+        request = OrderRequest(listing.instrument.instrument_id, side, OrderType.IOC, wanted, ticks)
         order = house.submit_forced(now_ns, account, listing, request, 0)[0].order
         filled = wanted - order.remaining_lots
         name = listing.instrument.instrument_id
@@ -107,9 +105,7 @@ def _assets(house: ClearingHouse, account: Account) -> list[str]:
     return [currency for _, currency in sorted(owned)]
 
 
-def _market_for(
-    house: ClearingHouse, asset: str, currency: str
-) -> tuple[Listing | None, Side]:
+def _market_for(house: ClearingHouse, asset: str, currency: str) -> tuple[Listing | None, Side]:
     """The spot book that turns an asset into the currency, and the side to take there."""
     selling = house.listings.get(f"{asset}-{currency}")
     if selling is not None and not selling.state:
@@ -127,9 +123,7 @@ def _limit(house: ClearingHouse, listing: Listing, side: Side) -> int:
     return max(1, round(mark * (1.0 + int(side) * rate)))
 
 
-def _lots(
-    house: ClearingHouse, account: Account, listing: Listing, side: Side, excess: int
-) -> int:
+def _lots(house: ClearingHouse, account: Account, listing: Listing, side: Side, excess: int) -> int:
     """Lots that bring the excess in, rounded up, within what the account owns and can pay."""
     instrument, ticks = listing.instrument, _limit(house, listing, side)
     value = max(1, instrument.value_atoms(ticks, 1))

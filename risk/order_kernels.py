@@ -280,8 +280,18 @@ def _fill_side(
 @njit(cache=True)
 def fill(
     filled: int,
-    n1: int, k1: int, lots1: int, cost1: int, settle1: int, base1: int,
-    n2: int, k2: int, lots2: int, cost2: int, settle2: int, base2: int,
+    n1: int,
+    k1: int,
+    lots1: int,
+    cost1: int,
+    settle1: int,
+    base1: int,
+    n2: int,
+    k2: int,
+    lots2: int,
+    cost2: int,
+    settle2: int,
+    base2: int,
     x: Ints,
 ) -> int:
     """A fill of `filled` lots, both sides: order rows `n` (NONE: none) shrink; positions `k` have

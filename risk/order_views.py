@@ -161,9 +161,7 @@ def currency_terms_of(x: Ints) -> Floats:
 @njit(cache=True, forceinline=True)
 def discounts_of(x: Ints) -> Floats:
     """float64 (currencies, tiers, 4)."""
-    return carray(
-        _floats_at(x[t.X_DISCOUNTS]), (_MANY, x[t.X_DISCOUNT_TIERS], at.TIER_COLUMNS)
-    )
+    return carray(_floats_at(x[t.X_DISCOUNTS]), (_MANY, x[t.X_DISCOUNT_TIERS], at.TIER_COLUMNS))
 
 
 @njit(cache=True, forceinline=True)

@@ -59,8 +59,16 @@ def _account(expected: dict, actual: dict) -> Iterator[str]:
 
 def _unit(expected: dict, actual: dict) -> Iterator[str]:
     path = f"riskUnitData.{expected['riskUnit']}."
-    figures = ("mmr", "imr", "upl", *(f"mr{i}" for i in range(1, 10)),
-               "delta", "gamma", "theta", "vega")
+    figures = (
+        "mmr",
+        "imr",
+        "upl",
+        *(f"mr{i}" for i in range(1, 10)),
+        "delta",
+        "gamma",
+        "theta",
+        "vega",
+    )
     for field in figures:
         yield from _field(path, field, expected, actual)
     cells = _cells(expected)
@@ -98,7 +106,8 @@ def _labels(path: str, cells: dict, expected: dict, actual: dict) -> Iterator[st
 def _cells(unit: dict) -> dict[tuple[str, float], float]:
     return {
         (state, float(shock)): pnl
-        for state, row in unit["mr1Scenarios"].items() for shock, pnl in row.items()
+        for state, row in unit["mr1Scenarios"].items()
+        for shock, pnl in row.items()
     }
 
 

@@ -190,7 +190,8 @@ class Account:
     def unit_orders(self, unit: str) -> list[Order]:
         """Return the unit's open orders: derivatives, and spot against the dollars (16.12)."""
         return [
-            o for o in self.orders
+            o
+            for o in self.orders
             if self.unit_name(o.instrument) == unit
             and (o.instrument.kind != "SPOT" or o.instrument.quote in DOLLAR_QUOTES)
         ]

@@ -85,8 +85,13 @@ def admit(portfolio: dict, order: dict) -> dict:
     extended = with_order(account, new)
     report = account_report(extended)
     lowest = smallest_equity(extended)
-    result = {"accepted": False, "reason": "51008", "smallestEq": lowest,
-              "totalImr": report["totalImr"], "report": report}
+    result = {
+        "accepted": False,
+        "reason": "51008",
+        "smallestEq": lowest,
+        "totalImr": report["totalImr"],
+        "report": report,
+    }
     if not account.auto_borrow:
         debts = deepens_debt(extended)
         if debts:
@@ -106,8 +111,7 @@ def bankruptcy_prices(portfolio: dict) -> dict[str, float | None]:
     account = Account(portfolio)
     market = account.market
     raw = [
-        account.unit(account.unit_name(i)).raw_mr7(i, contracts)
-        for i, contracts, _ in account.lots
+        account.unit(account.unit_name(i)).raw_mr7(i, contracts) for i, contracts, _ in account.lots
     ]
     total = fsum(raw)
     equity = max(0.0, account.total_equity())

@@ -64,7 +64,8 @@ def _asset_report(account: Account, currency: str) -> dict:
     use = 0.0
     if account.mode == "portfolio":
         use = fsum(
-            account.unit(name).use for name in account.unit_names()
+            account.unit(name).use
+            for name in account.unit_names()
             if name.split("-")[0] == currency
         )
     return {
@@ -91,8 +92,9 @@ def _unit_report(account: Account, name: str) -> dict:
         "mr1Scenarios": unit.scenarios(),
         "mr1FinalResult": {**worst, "spotShock": float(worst["spotShock"])},
         "mr6FinalResult": {**extreme, "spotShock": float(extreme["spotShock"])},
-        **{greek: fsum(row[greek] for row in rows)
-           for greek in ("delta", "gamma", "theta", "vega")},
+        **{
+            greek: fsum(row[greek] for row in rows) for greek in ("delta", "gamma", "theta", "vega")
+        },
         "portfolios": rows,
     }
 
@@ -167,11 +169,18 @@ def multi_currency_imr(account: Account) -> float:
         if instrument.kind == "SPOT":
             continue
         leverage = float(account.leverage.get(instrument.id, tables.DEFAULT_LEVERAGE))
-        total.append(max(
-            tier_margin(account.market, account.rules, instrument,
-                        _held(account, instrument, filled), leverage)[1]
-            for filled in account.fill_sets(account.orders).values()
-        ))
+        total.append(
+            max(
+                tier_margin(
+                    account.market,
+                    account.rules,
+                    instrument,
+                    _held(account, instrument, filled),
+                    leverage,
+                )[1]
+                for filled in account.fill_sets(account.orders).values()
+            )
+        )
     return fsum(total)
 
 
@@ -189,8 +198,13 @@ def isolated_margin(portfolio: dict) -> list[dict]:
         held = (float(position["margin"]) + upl) * usd
         mark = account.market.mark(instrument)
         closing = account.market.fee_usd(instrument, size, mark)
-        rows.append({
-            "instId": instrument.id, "mmr": mmr, "imr": imr, "upl": upl,
-            "marginRatio": held / (mmr + closing) if mmr > 0.0 else None,
-        })
+        rows.append(
+            {
+                "instId": instrument.id,
+                "mmr": mmr,
+                "imr": imr,
+                "upl": upl,
+                "marginRatio": held / (mmr + closing) if mmr > 0.0 else None,
+            }
+        )
     return rows

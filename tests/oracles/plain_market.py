@@ -43,8 +43,18 @@ def parse(instrument_id: str) -> Instrument:
         if base not in tables.OPTION_COINS or quote != "USD" or parts[4] not in ("C", "P"):
             raise ValueError(f"{instrument_id}: no such option")
         coins = tables.OPTION_COINS[base]
-        return Instrument(instrument_id, "OPTION", base, "USD", base, False, coins,
-                          _date(parts[2]), float(parts[3]), parts[4] == "C")
+        return Instrument(
+            instrument_id,
+            "OPTION",
+            base,
+            "USD",
+            base,
+            False,
+            coins,
+            _date(parts[2]),
+            float(parts[3]),
+            parts[4] == "C",
+        )
     if len(parts) != 3:
         raise ValueError(f"{instrument_id}: not an instrument id")
     kind = "SWAP" if parts[2] == "SWAP" else "FUTURES"
@@ -149,15 +159,24 @@ class Market:
             return amount * self.usd(instrument.base) / self.mark(instrument)
         if instrument.kind == "OPTION":
             forward = self.forward(instrument)
-            per_coin = black76.delta(forward, instrument.strike, self.years(instrument),
-                                     self.vol(instrument), instrument.call)
+            per_coin = black76.delta(
+                forward,
+                instrument.strike,
+                self.years(instrument),
+                self.vol(instrument),
+                instrument.call,
+            )
             return amount * per_coin * forward
         return amount * self.mark(instrument) * self.usd(instrument.quote)
 
     def greeks(self, instrument: Instrument, contracts: float) -> dict[str, float]:
         """Return the cash greeks of a position, USD (16.16)."""
-        result = {"delta": self.usd_delta(instrument, contracts),
-                  "gamma": 0.0, "theta": 0.0, "vega": 0.0}
+        result = {
+            "delta": self.usd_delta(instrument, contracts),
+            "gamma": 0.0,
+            "theta": 0.0,
+            "vega": 0.0,
+        }
         if instrument.kind == "OPTION":
             amount = contracts * instrument.value
             forward, years = self.forward(instrument), self.years(instrument)
@@ -185,8 +204,9 @@ class Market:
         if instrument.kind == "OPTION":
             assert sigma is not None
             forward = max(floor, self.forward(instrument) + shock * usd)
-            moved = black76.price(forward, instrument.strike, self.years(instrument), sigma,
-                                  instrument.call)
+            moved = black76.price(
+                forward, instrument.strike, self.years(instrument), sigma, instrument.call
+            )
             return amount * (moved - self.option_value(instrument))
         index = self.index(instrument.base, instrument.quote)
         return amount * index * shock * self.usd(instrument.quote)

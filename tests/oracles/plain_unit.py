@@ -74,7 +74,8 @@ class Unit:
         self.usd = market.usd(base)
         self.use = use
         self.holdings: list[tuple[Instrument, float]] = [
-            (parse(name), contracts) for name, contracts in sorted(holdings.items())
+            (parse(name), contracts)
+            for name, contracts in sorted(holdings.items())
             if contracts != 0.0
         ]
         self.options = [(o, c) for o, c in self.holdings if o.kind == "OPTION"]
@@ -113,9 +114,7 @@ class Unit:
         return {
             "volShockUp": {s: min(c["up_points"], c["up_percent"]) for s, c in table.items()},
             "volSame": {s: c["same"] for s, c in table.items()},
-            "volShockDown": {
-                s: min(c["down_points"], c["down_percent"]) for s, c in table.items()
-            },
+            "volShockDown": {s: min(c["down_points"], c["down_percent"]) for s, c in table.items()},
         }
 
     def worst(self) -> dict:
@@ -158,9 +157,7 @@ class Unit:
 
     def mr3(self) -> float:
         """Return the charge for volatility that moves differently across expiries."""
-        vegas = self._by_expiry(
-            [(o, self.market.greeks(o, c)["vega"]) for o, c in self.options]
-        )
+        vegas = self._by_expiry([(o, self.market.greeks(o, c)["vega"]) for o, c in self.options])
         plus, minus = [0.0], [0.0]
         for expiry, vega in vegas.items():
             # vega is USD per point, so the shock is counted in points
@@ -170,9 +167,7 @@ class Unit:
 
     def mr4(self) -> float:
         """Return the basis charge of the rule set."""
-        deltas = self._by_expiry(
-            [(i, self.market.usd_delta(i, c)) for i, c in self.holdings]
-        )
+        deltas = self._by_expiry([(i, self.market.usd_delta(i, c)) for i, c in self.holdings])
         if self.rules["mr4"] == "hedged":
             return self._mr4_hedged(deltas)
         floor, annual = self.rules["mr4_floor"][self.group], self.rules["mr4_annual"][self.group]
@@ -205,10 +200,12 @@ class Unit:
 
     def mr5(self) -> float:
         """Return the charge for a shift of the yield curve."""
-        values = self._by_expiry([
-            (o, c * o.value * self.market.option_value(o) * self.market.years(o))
-            for o, c in self.options
-        ])
+        values = self._by_expiry(
+            [
+                (o, c * o.value * self.market.option_value(o) * self.market.years(o))
+                for o, c in self.options
+            ]
+        )
         plus = fsum(r for r in values.values() if r > 0.0)
         minus = fsum(-r for r in values.values() if r < 0.0)
         return tables.MR5_SHIFT[self.group] * min(plus, minus)
@@ -263,7 +260,10 @@ class Unit:
         }
         result["mmr"] = max(
             max(result["mr1"], result["mr2"], result["mr6"])
-            + result["mr3"] + result["mr4"] + result["mr5"] + result["mr9"],
+            + result["mr3"]
+            + result["mr4"]
+            + result["mr5"]
+            + result["mr9"],
             result["mr7"],
         )
         return result
@@ -278,4 +278,3 @@ def depeg_charge(volume: float, pair_price: float) -> float:
             percent = interpolate(pair_price, tables.MR9_COLUMNS[::-1], percents[::-1])
         tiers.append((upper, percent / 100.0))
     return marginal(tiers, volume)
-

@@ -16,15 +16,29 @@ from tests.oracles.plain_tables import linear_coins
 
 # coin -> a usual USD price
 COINS = {
-    "BTC": 97_000.0, "ETH": 3_300.0, "SOL": 190.0, "LTC": 102.0, "XRP": 2.9, "DOGE": 0.36,
-    "ADA": 1.0, "BNB": 700.0, "SUI": 4.6, "AVAX": 38.0, "LINK": 22.0, "DASH": 38.0,
+    "BTC": 97_000.0,
+    "ETH": 3_300.0,
+    "SOL": 190.0,
+    "LTC": 102.0,
+    "XRP": 2.9,
+    "DOGE": 0.36,
+    "ADA": 1.0,
+    "BNB": 700.0,
+    "SUI": 4.6,
+    "AVAX": 38.0,
+    "LINK": 22.0,
+    "DASH": 38.0,
 }
 STABLE = ("USDT", "USDC")
 OTHER_DOLLARS = ("USD", "UST", "USDE")
 # upper bounds of some tiers: balances exactly on them must fall into the lower tier
 TIER_BOUNDS = {
-    "BTC": (20, 25, 30, 50), "ETH": (300, 400, 500, 800), "USDT": (1e6, 2e6, 3e6, 5e6),
-    "USDC": (1e6, 2e6, 3e6, 4e6), "SOL": (5000, 6250, 7500, 12_500), "DASH": (2000, 2500),
+    "BTC": (20, 25, 30, 50),
+    "ETH": (300, 400, 500, 800),
+    "USDT": (1e6, 2e6, 3e6, 5e6),
+    "USDC": (1e6, 2e6, 3e6, 4e6),
+    "SOL": (5000, 6250, 7500, 12_500),
+    "DASH": (2000, 2500),
 }
 EXPIRY_DAYS = (0, 0, 1, 2, 7, 8, 29, 30, 31, 59, 60, 75, 90, 91, 180, 365)
 RULES = ("okx-2025", "okx-2024", "okx-2021")
@@ -51,11 +65,25 @@ class _Maker:
         self.usd = {c: _round(COINS[c] * math.exp(rng.uniform(-0.7, 0.7))) for c in self.coins}
         for currency in STABLE:
             self.usd[currency] = rng.choice(
-                (1.0, 1.0, 0.99954, 0.99, 0.995, 0.95, 0.85, 0.8, 1.002,
-                 _round(rng.uniform(0.7, 1.08)))
+                (
+                    1.0,
+                    1.0,
+                    0.99954,
+                    0.99,
+                    0.995,
+                    0.95,
+                    0.85,
+                    0.8,
+                    1.002,
+                    _round(rng.uniform(0.7, 1.08)),
+                )
             )
         self.market: dict = {
-            "usd_index": self.usd, "index": {}, "mark": {}, "implied_vol": {}, "forward": {},
+            "usd_index": self.usd,
+            "index": {},
+            "mark": {},
+            "implied_vol": {},
+            "forward": {},
         }
         self.rules, self.mode = rules, mode
         # most accounts hedge, at one scale per coin; independent sizes would hide the small one
@@ -206,8 +234,14 @@ class _Maker:
             if held and draw > 0.75:
                 name = rng.choice(held)
             price = self.price(name) * rng.choice((1.0, rng.uniform(0.93, 1.07)))
-            result.append({"instrument": name, "side": rng.choice(("buy", "sell")),
-                           "size": self.size(name), "price": _round(price)})
+            result.append(
+                {
+                    "instrument": name,
+                    "side": rng.choice(("buy", "sell")),
+                    "size": self.size(name),
+                    "price": _round(price),
+                }
+            )
         return result
 
     def position(self, name: str) -> dict:
@@ -215,8 +249,7 @@ class _Maker:
         sign = self.rng.choice((1.0, -1.0))
         if self.rng.random() < 0.6:
             sign = self.lean[name.split("-")[1]]
-        return {"instrument": name, "size": sign * self.size(name),
-                "entry_price": self.entry(name)}
+        return {"instrument": name, "size": sign * self.size(name), "entry_price": self.entry(name)}
 
     def cap(self, coin: str) -> float:
         """Return a cap on spot in use of the order of the coin's positions."""
@@ -228,16 +261,17 @@ class _Maker:
         held = sorted({self.contract() for _ in range(rng.choice((0, 1, 2, 3, 5, 8, 12, 20)))})
         rng.shuffle(held)
         portfolio: dict = {
-            "rules": self.rules, "mode": self.mode, "auto_borrow": rng.random() < 0.7,
-            "time": self.now.strftime("%Y-%m-%dT%H:%M:%SZ"), "market": self.market,
+            "rules": self.rules,
+            "mode": self.mode,
+            "auto_borrow": rng.random() < 0.7,
+            "time": self.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "market": self.market,
             "balances": self.balances(),
             "positions": [self.position(name) for name in held],
             "orders": self.orders(held),
         }
         if rng.random() < 0.4:
-            portfolio["spot_offset"] = {
-                c: rng.choice((0.0, self.cap(c))) for c in self.coins
-            }
+            portfolio["spot_offset"] = {c: rng.choice((0.0, self.cap(c))) for c in self.coins}
         if self.mode == "multi_currency":
             portfolio["leverage"] = {
                 name: rng.choice((1, 3, 10, 20, 50, 100)) for name in held if rng.random() < 0.5

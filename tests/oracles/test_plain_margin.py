@@ -25,12 +25,13 @@ def _compare(expected: object, actual: object, path: str) -> int:
     """Assert that every number of `expected` is in `actual`; return how many were compared."""
     if isinstance(expected, dict):
         assert isinstance(actual, dict), path
-        return sum(_compare(value, actual[key], f"{path}.{key}")
-                   for key, value in expected.items())
+        return sum(_compare(value, actual[key], f"{path}.{key}") for key, value in expected.items())
     if isinstance(expected, list):
         assert isinstance(actual, list) and len(actual) == len(expected), path
-        return sum(_compare(e, a, f"{path}[{i}]")
-                   for i, (e, a) in enumerate(zip(expected, actual, strict=True)))
+        return sum(
+            _compare(e, a, f"{path}[{i}]")
+            for i, (e, a) in enumerate(zip(expected, actual, strict=True))
+        )
     try:
         number = float(expected)  # type: ignore[arg-type]
     except ValueError:
@@ -73,16 +74,33 @@ def test_golden_case_g7_discounts_by_tier():
 def test_golden_case_g5_spot_offset_of_2024():
     case = WORKED["spot_derivative_offset_2024"]
     price = case["price_usd_back_solved"]
-    report = margin_report({
-        "rules": case["rules"], "offset_mode": "usdt", "time": "2024-05-31T08:00:00Z",
-        "market": {"usd_index": {"BTC": price, "USDT": 1.0, "USDC": 1.0},
-                   "mark": {"BTC-USDT-SWAP": price}},
-        "balances": {"BTC": case["spot_btc"]},
-        "positions": [{"instrument": "BTC-USDT-SWAP", "entry_price": price,
-                       "size": case["btc_usdt_perpetual_contracts"]}],
-        "orders": [{"instrument": "BTC-USDT", "side": "buy", "price": price,
-                    "size": case["spot_buy_order_btc"]}],
-    })
+    report = margin_report(
+        {
+            "rules": case["rules"],
+            "offset_mode": "usdt",
+            "time": "2024-05-31T08:00:00Z",
+            "market": {
+                "usd_index": {"BTC": price, "USDT": 1.0, "USDC": 1.0},
+                "mark": {"BTC-USDT-SWAP": price},
+            },
+            "balances": {"BTC": case["spot_btc"]},
+            "positions": [
+                {
+                    "instrument": "BTC-USDT-SWAP",
+                    "entry_price": price,
+                    "size": case["btc_usdt_perpetual_contracts"],
+                }
+            ],
+            "orders": [
+                {
+                    "instrument": "BTC-USDT",
+                    "side": "buy",
+                    "price": price,
+                    "size": case["spot_buy_order_btc"],
+                }
+            ],
+        }
+    )
     (unit,) = report["riskUnitData"]
     tolerance = case["tolerance_relative"]
     assert unit["mr1"] == unit["mr6"] == pytest.approx(0.0, abs=1e-6)
@@ -137,10 +155,18 @@ def test_spot_in_use_hedges_only_and_keeps_the_cap():
     assert spot_in_use(-3.0, 5.0, 0.0) == 0.0
 
 
-@pytest.mark.parametrize(("amount", "mmr", "imr"), [
-    (20.0, 0.02, 0.10), (20.1, 0.025, 0.125), (25.0, 0.025, 0.125), (30.0, 0.03, 0.20),
-    (30.1, 0.035, 0.21), (50.0, 0.035, 0.21), (50.1, 0.04, 0.22),
-])
+@pytest.mark.parametrize(
+    ("amount", "mmr", "imr"),
+    [
+        (20.0, 0.02, 0.10),
+        (20.1, 0.025, 0.125),
+        (25.0, 0.025, 0.125),
+        (30.0, 0.03, 0.20),
+        (30.1, 0.035, 0.21),
+        (50.0, 0.035, 0.21),
+        (50.1, 0.04, 0.22),
+    ],
+)
 def test_borrow_rates_of_bitcoin(amount, mmr, imr):
     assert tables.borrow_rates("BTC", amount) == pytest.approx((mmr, imr))
 
@@ -154,10 +180,15 @@ def test_volatility_shocks_follow_the_table():
 
 def _perpetual_account(usdt: float, orders: list[dict] | None = None) -> dict:
     return {
-        "rules": "okx-2025", "time": "2025-06-02T00:00:00Z",
-        "market": {"usd_index": {"BTC": 100e3, "USDT": 1.0, "USDC": 1.0},
-                   "mark": {"BTC-USDT-SWAP": 100e3, "BTC-USD-SWAP": 100e3}},
-        "balances": {"USDT": usdt}, "positions": [], "orders": orders or [],
+        "rules": "okx-2025",
+        "time": "2025-06-02T00:00:00Z",
+        "market": {
+            "usd_index": {"BTC": 100e3, "USDT": 1.0, "USDC": 1.0},
+            "mark": {"BTC-USDT-SWAP": 100e3, "BTC-USD-SWAP": 100e3},
+        },
+        "balances": {"USDT": usdt},
+        "positions": [],
+        "orders": orders or [],
     }
 
 
@@ -175,9 +206,7 @@ def test_cross_quote_hedge_pays_for_a_depeg():
 
 def test_unit_of_one_perpetual_holds_its_rates():
     market_file = _perpetual_account(0.0)
-    market_file["positions"] = [
-        {"instrument": "BTC-USDT-SWAP", "size": 100, "entry_price": 100e3}
-    ]
+    market_file["positions"] = [{"instrument": "BTC-USDT-SWAP", "size": 100, "entry_price": 100e3}]
     (unit,) = margin_report(market_file)["riskUnitData"]
     assert unit["mr1"] == unit["mr6"] == pytest.approx(12_000.0)
     assert unit["mr4"] == pytest.approx(200.0)
@@ -214,17 +243,13 @@ def test_no_borrowing_without_auto_borrow():
 
 def test_bankruptcy_price_leaves_the_account_with_nothing():
     portfolio = _perpetual_account(5_000.0)
-    portfolio["positions"] = [
-        {"instrument": "BTC-USDT-SWAP", "size": 100, "entry_price": 100e3}
-    ]
+    portfolio["positions"] = [{"instrument": "BTC-USDT-SWAP", "size": 100, "entry_price": 100e3}]
     assert bankruptcy_prices(portfolio)["BTC-USDT-SWAP"] == pytest.approx(95e3)
 
 
 def test_multi_currency_mode_adds_position_tiers():
     portfolio = {**_perpetual_account(1e6), "mode": "multi_currency"}
-    portfolio["positions"] = [
-        {"instrument": "BTC-USDT-SWAP", "size": 6000, "entry_price": 100e3}
-    ]
+    portfolio["positions"] = [{"instrument": "BTC-USDT-SWAP", "size": 6000, "entry_price": 100e3}]
     report = margin_report(portfolio)  # 6 M USD: tier 2 of K1
     assert report["totalMmr"] == pytest.approx(6e6 * 0.007)
     assert report["totalImr"] == pytest.approx(6e6 * 0.1)
@@ -234,8 +259,9 @@ def test_multi_currency_mode_adds_position_tiers():
 
 def test_isolated_position_is_margined_by_itself():
     portfolio = _perpetual_account(0.0)
-    portfolio["isolated"] = [{"instrument": "BTC-USDT-SWAP", "size": 100, "margin": 10_000,
-                              "entry_price": 101e3}]
+    portfolio["isolated"] = [
+        {"instrument": "BTC-USDT-SWAP", "size": 100, "margin": 10_000, "entry_price": 101e3}
+    ]
     (row,) = isolated_margin(portfolio)
     assert row["mmr"] == pytest.approx(400.0)
     assert row["marginRatio"] == pytest.approx(9_000.0 / (400.0 + 50.0))

@@ -57,7 +57,9 @@ def _compare(seed: int, directory: Path) -> str | None:
     immediate = rng.random() < 0.5
     *rest, order = loaded.portfolio.orders
     answer = admission(
-        replace(loaded.portfolio, orders=tuple(rest)), order, load_rules(loaded.rules),
+        replace(loaded.portfolio, orders=tuple(rest)),
+        order,
+        load_rules(loaded.rules),
         immediate=immediate,
     )
     new = {**portfolio["orders"].pop(), "type": "ioc" if immediate else "limit"}

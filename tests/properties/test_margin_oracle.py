@@ -39,7 +39,8 @@ def disagreements(portfolio: dict, directory: Path) -> list[str]:
     actual = report.to_okx_dict()
     found = differences(plain_margin.margin_report(portfolio), actual)
     found += isolated_differences(
-        plain_margin.isolated_margin(portfolio), actual.get("isolated", [])  # type: ignore[arg-type]
+        plain_margin.isolated_margin(portfolio),
+        actual.get("isolated", []),  # type: ignore[arg-type]
     )
     account = Account(portfolio)
     for name, orders in account.fill_sets(account.orders).items():
@@ -79,9 +80,16 @@ def test_reports_agree_in_every_field_on_thousands(rules, mode, tmp_path):
 
 
 @given(portfolio=portfolios())
-@settings(max_examples=60, deadline=None, derandomize=True,
-          suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large,
-                                 HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
 def test_reports_agree_on_what_hypothesis_finds(tmp_path, portfolio):
     assert disagreements(portfolio, tmp_path) == []
 
@@ -105,14 +113,19 @@ def _peg_hedge(quotes: tuple[str, str], price: float, usd: float) -> dict:
     marks = {"BTC-USD-SWAP": 100e3, **{f"BTC-{q}-SWAP": 100e3 / index[q] for q in ("USDT", "USDC")}}
     contract_usd = {"USDT": 1000.0, "USDC": 10.0, "USD": 100.0}
     positions = [
-        {"instrument": f"BTC-{quote}-SWAP", "entry_price": 100e3,
-         "size": sign * round(usd / contract_usd[quote])}
+        {
+            "instrument": f"BTC-{quote}-SWAP",
+            "entry_price": 100e3,
+            "size": sign * round(usd / contract_usd[quote]),
+        }
         for quote, sign in zip(quotes, (1, -1), strict=True)
     ]
     return {
-        "rules": "okx-2025", "time": "2025-06-02T00:00:00Z",
+        "rules": "okx-2025",
+        "time": "2025-06-02T00:00:00Z",
         "market": {"usd_index": index, "mark": marks},
-        "balances": {"USDT": usd}, "positions": positions,
+        "balances": {"USDT": usd},
+        "positions": positions,
     }
 
 
@@ -123,12 +136,17 @@ def test_one_position_agrees_in_every_tier_of_its_charges(rules, coin, tmp_path)
         for mode in MODES:
             size = round(10.0 ** (exponent / 2.0) / 10.0)
             portfolio = {
-                "rules": rules, "mode": mode, "time": "2025-06-02T00:00:00Z",
-                "market": {"usd_index": {coin: 100.0, "USDT": 1.0, "USDC": 0.97},
-                           "mark": {f"{coin}-USD-SWAP": 100.5}},
+                "rules": rules,
+                "mode": mode,
+                "time": "2025-06-02T00:00:00Z",
+                "market": {
+                    "usd_index": {coin: 100.0, "USDT": 1.0, "USDC": 0.97},
+                    "mark": {f"{coin}-USD-SWAP": 100.5},
+                },
                 "balances": {coin: size / 20.0, "USDC": size, "USDT": -float(size)},
-                "positions": [{"instrument": f"{coin}-USD-SWAP", "size": -max(1, size),
-                               "entry_price": 99.0}],
+                "positions": [
+                    {"instrument": f"{coin}-USD-SWAP", "size": -max(1, size), "entry_price": 99.0}
+                ],
             }
             found = disagreements(portfolio, tmp_path)
             assert not found, f"10^{exponent / 2} USD, {mode}: {found[:5]}"
