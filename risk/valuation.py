@@ -6,7 +6,7 @@ Source: portfolio-margin.md sections 3.2, 4.1, 16.1, 16.13, 16.14.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,17 @@ class Valuation:
 
 
 def value_portfolio(portfolio: Portfolio, rules: RuleSet) -> Valuation:
-    """Value an account; MarketDataError or RulesError names what is missing."""
+    """Value an account; MarketDataError or RulesError names what is missing.
+
+    Positions and orders are taken in one order, whatever theirs is: sums of floats depend on it.
+    """
+    portfolio = replace(
+        portfolio,
+        positions=tuple(sorted(portfolio.positions, key=lambda p: p.contract.instrument_id)),
+        orders=tuple(
+            sorted(portfolio.orders, key=lambda o: (o.contract.instrument_id, o.size, o.price))
+        ),
+    )
     contracts: dict[str, Contract] = {}
     for position in portfolio.positions:
         contracts[position.contract.instrument_id] = position.contract
