@@ -1,6 +1,6 @@
 """Invariant 9 with isolated positions: a circle that isolates cannot enrich itself either.
 
-As `test_circle`, with two of three orders isolated, at leverages up to 100, and margin taken out
+As `test_circle`, with two of three orders isolated, at leverages up to 20, and margin taken out
 whenever it can be, and the isolated positions counted as their owners'.
 """
 
@@ -39,7 +39,7 @@ class IsolatedCircle(Circle):
         listing = house.listings[random.choice(DERIVATIVES)]
         isolated = house.isolated
         if random.random() < 0.3:
-            isolated.set_leverage(account, listing, random.choice([5.0, 50.0, 100.0]))
+            isolated.set_leverage(account, listing, random.choice([5.0, 10.0, 20.0]))
         if random.random() < 0.3:
             removable = isolated.most_removable(isolated.open(account, listing))
             if removable:
