@@ -99,15 +99,19 @@ def check_loads(scenario: str, tasks: list[Task]) -> None:
     raise first
 
 
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _print(summary: pl.DataFrame, keys: list[str], results: pl.DataFrame) -> None:
     screen = console()
     figures = [f for f in SHOWN if f in FIGURES and f"{f}.mean" in summary.columns]
     titles = [SHOWN[f] for f in figures]
     keys = [key for key in keys if summary[f"set.{key}"].n_unique() > 1]
-    heads = [key.replace(".", ". ") for key in keys] or ["all runs"]
+    heads = [key.rsplit(".", 1)[-1].replace("_", " ") for key in keys] or ["all runs"]
     built = table(*heads, "runs", *titles, words=tuple(range(len(heads))))
     for row in summary.iter_rows(named=True):
-        names = [str(row[f"set.{key}"]) for key in keys] or [""]
+        names = [_short(row[f"set.{key}"]) for key in keys] or [""]
         built.add_row(*names, str(row["runs"]), *(interval_words(row, f) for f in figures))
     screen.print(built)
     screen.print(Text("means, ± half of the 95 % confidence interval", style="dim"))
