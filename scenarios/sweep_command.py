@@ -106,6 +106,8 @@ def _short(value: object) -> str:
 def _print(summary: pl.DataFrame, keys: list[str], results: pl.DataFrame) -> None:
     screen = console()
     figures = [f for f in SHOWN if f in FIGURES and f"{f}.mean" in summary.columns]
+    # what is nought everywhere needs no column
+    figures = [f for f in figures if summary[f"{f}.mean"].abs().max()] or figures[:1]
     titles = [SHOWN[f] for f in figures]
     keys = [key for key in keys if summary[f"set.{key}"].n_unique() > 1]
     heads = [key.rsplit(".", 1)[-1].replace("_", " ") for key in keys] or ["all runs"]
