@@ -180,14 +180,16 @@ class IsolatedMargin:
         """What the open orders need beyond the position, atoms: what the check of 16.17 asks for
         more with them than without; of options bought, premium and fee. O(open orders).
         """
+        row = self.house.exposures.positions[held.position.row]
+        if row[t.P_BUY] == 0 and row[t.P_SELL] == 0:
+            return 0  # not a rounding of the difference below
         figures = self.house.exposures.figures(held.account.number)
         more = float(figures[t.T_EQUITY]) - self._initial(held) - self._slack(held)
         demand = max(0, math.ceil(more / self._usd_per_atom(held) - _NOISE))
         if not held.listing.is_option:
             return demand
-        sells = int(self.house.exposures.positions[held.position.row, t.P_SELL])
         premium = self._premium(held)
-        return demand + premium if sells else max(demand, premium)
+        return demand + premium if row[t.P_SELL] else max(demand, premium)
 
     def _premium(self, held: Isolated) -> int:
         """Premium and fees of the open orders that buy options beyond a short position, atoms."""

@@ -255,3 +255,16 @@ TestIsolatedMachine.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+def test_no_atom_stays_behind_for_orders_when_none_is_open() -> None:
+    """Found by the machine: the rounding of a USD difference kept one atom after the last fill."""
+    machine = IsolatedMachine()
+    machine.open()
+    machine.trade(1, 0, Side.BUY, 1, 0, 10.0)
+    machine.trade(1, 0, Side.BUY, 52, 0, 25.0)
+    machine.trade(1, 0, Side.SELL, 367, 0, 10.0)
+    (held,) = machine.held()
+    assert (held.position.lots, len(held.account.orders)) == (-314, 0)
+    assert held.order_atoms == 0
+    machine.positions_stand_alone()
