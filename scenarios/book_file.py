@@ -35,6 +35,7 @@ from scenarios.book_checks import (
     instruments_of,
 )
 from scenarios.errors import UserError, show
+from scenarios.structured_file import file_bytes
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -155,16 +156,7 @@ def _content(path: Path) -> bytes:
     """The file's bytes. Raises UserError."""
     if not is_book(path):
         raise UserError(f"{path}: a book is a .csv or a .parquet file")
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: a directory, not a file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # a zero byte in the name
-        raise UserError(f"{path}: not a file name: {error}") from None
+    content = file_bytes(path)
     if not content:
         raise UserError(f"{path}: empty; a book begins with {','.join(COLUMNS)}")
     return content

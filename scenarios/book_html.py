@@ -6,11 +6,11 @@ from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
-import plotly.io
 
 from scenarios.book_command import BookResult
 from scenarios.book_stress import LIQUIDATED, STATES, BookCell
 from scenarios.book_view import fund_lines
+from scenarios.charts_html import charts_html
 from scenarios.errors import UserError
 from scenarios.formats import price, signed_percent, usd
 
@@ -43,15 +43,7 @@ def write_html(path: Path, result: BookResult) -> None:
         rows = [_row(result, 0.0, one) for one in prices]
         title = f"index and price of {axes.stablecoin}"
         figures.append(_heat_map(title, [price(one) for one in prices], rows))
-    parts = [
-        plotly.io.to_html(
-            figure,
-            config={"displaylogo": False},
-            full_html=False,
-            include_plotlyjs=number == 0,
-        )
-        for number, figure in enumerate(figures)
-    ]
+    parts = charts_html(figures)
     title = f"{Path(result.book.path).name}, {result.rules.name}"
     page = _PAGE.format(
         title=escape(title),

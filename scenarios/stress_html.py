@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-import plotly.io
 
 from risk.rules import RuleSet
+from scenarios.charts_html import charts_html
 from scenarios.errors import UserError
 from scenarios.formats import price, ratio, signed_percent, usd
 from scenarios.stress import Axes, Cell, slice_of
@@ -41,15 +41,7 @@ def write_html(path: Path, title: str, axes: Axes, cells: list[Cell], rules: Rul
         figures += [_map_over_stablecoin(axes, cells, rules), _depeg_bars(axes, cells)]
     if not figures:
         figures = [_map_over_volatility(axes, cells, rules)]
-    parts = [
-        plotly.io.to_html(
-            figure,
-            config={"displaylogo": False},
-            full_html=False,
-            include_plotlyjs=number == 0,
-        )
-        for number, figure in enumerate(figures)
-    ]
+    parts = charts_html(figures)
     limits = rules.liquidation
     note = (
         f"Warning at {ratio(limits.warning_ratio)}, liquidation at {ratio(limits.start_ratio)}."

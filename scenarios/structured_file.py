@@ -41,10 +41,11 @@ def read_structured_file(path: str | Path) -> dict[str, Any]:
     return document
 
 
-def _read_text(path: str | Path) -> str:
+def file_bytes(path: str | Path, most: int = -1) -> bytes:
+    """The first `most` bytes of a file, all if negative. Raises UserError."""
     try:
         with open(path, "rb") as file:
-            content = file.read(LARGEST_FILE_BYTES + 1)
+            return file.read(most)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -53,6 +54,10 @@ def _read_text(path: str | Path) -> str:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # a zero byte in the name
         raise UserError(f"{path}: not a file name: {error}") from None
+
+
+def _read_text(path: str | Path) -> str:
+    content = file_bytes(path, LARGEST_FILE_BYTES + 1)
     if len(content) > LARGEST_FILE_BYTES:
         raise UserError(f"{path}: larger than {LARGEST_FILE_BYTES // 2**20} MiB")
     try:
