@@ -187,10 +187,6 @@ class InsuranceFunds:
                 total += atoms * market.scales[balance.number] * market.usd[currency]
         return total
 
-    def total_usd(self) -> float:
-        """Money of all pools in USD, without the positions they hold."""
-        return sum(self.cash_usd(pool) for pool in self.pools.values())
-
     def worth(self, pool: Account) -> float:
         """A pool's money and positions at mark, in coins of its settlement currency.
 

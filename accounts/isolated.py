@@ -222,16 +222,11 @@ class IsolatedMargin:
     ) -> RejectReason | None:
         """Move `atoms` > 0 from the parent to its isolated position; why not, or None if done.
 
-        Refused without a position, where the parent does not own as much, and where what it keeps
-        would not cover its own initial margin.
+        Refused, too, where the parent does not own it or would not keep its own initial margin.
         """
         assert atoms > 0, atoms
         held = self.open(parent, listing)
-        if held.position.lots == 0:
-            return RejectReason.NO_ISOLATED_POSITION
-        if listing.is_option and held.position.lots > 0:
-            return RejectReason.LONG_OPTION_MARGIN_FIXED
-        return self._move_in(now_ns, held, atoms)
+        return self._fixed(held) or self._move_in(now_ns, held, atoms)
 
     def remove_margin(
         self, now_ns: int, parent: Account, listing: Listing, atoms: int
@@ -242,16 +237,22 @@ class IsolatedMargin:
         """
         assert atoms > 0, atoms
         held = self.open(parent, listing)
-        if held.position.lots == 0:
-            return RejectReason.NO_ISOLATED_POSITION
-        if listing.is_option and held.position.lots > 0:
-            return RejectReason.LONG_OPTION_MARGIN_FIXED
-        if held.account.blocked:
-            return RejectReason.ACCOUNT_BLOCKED
-        if atoms > self.most_removable(held):
-            return RejectReason.INSUFFICIENT_MARGIN
+        reason = self._fixed(held)
+        if reason is None and held.account.blocked:
+            reason = RejectReason.ACCOUNT_BLOCKED
+        if reason is None and atoms > self.most_removable(held):
+            reason = RejectReason.INSUFFICIENT_MARGIN
+        if reason is not None:
+            return reason
         self._return(now_ns, held, atoms)
         return None
+
+    def _fixed(self, held: Isolated) -> RejectReason | None:
+        """Why nobody can change a position's margin by hand, or None."""
+        if held.position.lots == 0:
+            return RejectReason.NO_ISOLATED_POSITION
+        bought = held.listing.is_option and held.position.lots > 0
+        return RejectReason.LONG_OPTION_MARGIN_FIXED if bought else None
 
     def most_removable(self, held: Isolated) -> int:
         """Atoms that `remove_margin` would let go now."""
