@@ -5,6 +5,8 @@ set; at the settlement the rate is the average over the last interval, with the 
 the rule set's formula, clamped and capped, as an integer of 1e-8. Each account's payment is
 rounded once; what does not add up goes to the rounding account.
 
+A perpetual with a schedule (`accounts/funding_schedule.py`) has its rates from there.
+
 Source: portfolio-margin.md section 11.3, golden case G9.
 """
 
@@ -20,9 +22,10 @@ from exchange.instrument import InstrumentKind
 from exchange.units import divide_rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from accounts.clearing import ClearingHouse
+    from accounts.funding_schedule import RateSchedule
     from accounts.listing import Listing
     from exchange.book import PriceLevel
 
@@ -48,9 +51,14 @@ def impact_ticks(levels: Iterable[PriceLevel], lots: int) -> Fraction:
 
 
 class Funding:
-    """Premium samples and settlements of all perpetuals of a clearing house."""
+    """Premium samples and settlements of all perpetuals of a clearing house.
 
-    def __init__(self, house: ClearingHouse) -> None:
+    schedules: by instrument id, rates in place of the premium's; they hold every settlement.
+    """
+
+    def __init__(
+        self, house: ClearingHouse, schedules: Mapping[str, RateSchedule] | None = None
+    ) -> None:
         self.house = house
         self.rules = house.rules.funding
         self.interval_ns = round(self.rules.interval_hours * HOUR_NS)
@@ -62,6 +70,9 @@ class Funding:
         window = max(1, self.interval_ns // MINUTE_NS)
         self.premiums_e8: dict[int, deque[int]] = {
             listing.number: deque(maxlen=window) for listing in self.perpetuals
+        }
+        self.schedules: dict[int, RateSchedule] = {
+            house.listings[name].number: schedule for name, schedule in (schedules or {}).items()
         }
 
     def sample(self) -> None:
@@ -107,7 +118,7 @@ class Funding:
         return round(pair / (instrument.tick * E8))
 
     def rate_e8(self, listing: Listing) -> int:
-        """The rate that a settlement now would have, in 1e-8. Source: 11.3."""
+        """The rate that the premium gives a settlement now, in 1e-8. Source: 11.3."""
         samples = self.premiums_e8[listing.number]
         rules = self.rules
         average = divide_rounded(sum(samples), len(samples)) if samples else 0
@@ -118,10 +129,21 @@ class Funding:
         cap = round(rules.cap * E8)
         return min(cap, max(-cap, average))
 
+    def estimate_e8(self, now_ns: int, listing: Listing) -> int:
+        """The rate that traders see ahead of the next settlement, in 1e-8."""
+        schedule = self.schedules.get(listing.number)
+        return self.rate_e8(listing) if schedule is None else schedule.estimate_e8(now_ns)
+
     def settle(self, now_ns: int) -> None:
-        """Let every perpetual's holders pay each other. O(accounts)."""
+        """Let every perpetual's holders pay each other. `now_ns`: the first mark of an interval.
+        O(accounts)."""
         for listing in self.perpetuals:
-            self._settle(now_ns, listing, self.rate_e8(listing))
+            schedule = self.schedules.get(listing.number)
+            if schedule is None:
+                rate_e8 = self.rate_e8(listing)
+            else:
+                rate_e8 = schedule.charged_e8(now_ns - now_ns % self.interval_ns)
+            self._settle(now_ns, listing, rate_e8)
 
     def _settle(self, now_ns: int, listing: Listing, rate_e8: int) -> None:
         house, instrument = self.house, listing.instrument

@@ -41,7 +41,7 @@ from scenarios.validation_errors import not_allowed
 
 LIBRARY = "scenarios.library"
 LARGEST_FILE = 4 << 20
-FILES = ("market.path", "book.file")
+FILES = ("market.path", "book.file", "venue.funding_rates")
 """Fields that name files."""
 Positive = Annotated[float, Field(gt=0.0, le=1e15)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -158,7 +158,11 @@ class MarketTable(Model):
 
 
 class VenueTable(Model):
-    """Money of the venue itself, USD."""
+    """Money of the venue itself, USD, and what it charges.
+
+    funding_rates: "premium" of the simulated book over the index, "recorded" rates of a shipped
+    event, or a CSV file of rates (`scenarios/funding_record.py`).
+    """
 
     insurance_fund_usd: Annotated[float, Field(ge=0.0, le=1e12)] = 5_000_000.0
     insurance_fund_by_pool_usd: dict[str, Annotated[float, Field(ge=0.0, le=1e12)]] = Field(
@@ -167,6 +171,7 @@ class VenueTable(Model):
     lending_pool_usd: Annotated[float, Field(ge=0.0, le=1e13)] = 1e9
     forced_liquidation: bool = True
     funding: bool = True
+    funding_rates: Annotated[str, Field(min_length=1, max_length=1000)] = "premium"
     interest: bool = True
 
 

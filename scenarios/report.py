@@ -32,6 +32,7 @@ from scenarios.report_figures import (
     state_figure,
     waterfall_figure,
 )
+from scenarios.report_funding import funding_rows
 from scenarios.report_replay import replay
 from scenarios.report_series import drawn_instruments
 from scenarios.run_directory import REPORT, SUMMARY, Run, finite, write_json, write_text
@@ -87,6 +88,7 @@ def render(run: Run, twin: Run | None = None) -> str:
         tiles=_tiles(run, cascade),
         instrument=instrument,
         instruments=drawn_instruments(run, instrument),
+        funding=funding_rows(run),
         stories=_story_rows(run, stories),
         definitions=DEFINITIONS,
         span=_span(run),

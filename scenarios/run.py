@@ -17,6 +17,7 @@ from scenarios.book_file import Book
 from scenarios.book_opening import load_book
 from scenarios.config import Scenario, load_scenario
 from scenarios.errors import UserError
+from scenarios.funding_record import FundingPlan, load_funding
 from scenarios.paths import PricePath, build_path
 from scenarios.recorder import Recorder
 from scenarios.run_directory import RunDirectory, run_name
@@ -83,6 +84,7 @@ def run_scenario(
             extra_agents=extra_agents,
             book=job.book,
             rule_changes=job.rule_changes,
+            funding_rates=job.funding.schedules,
             folder=job.folder,
         )
         gc.freeze()  # accounts and books, too, stand to the end
@@ -111,6 +113,7 @@ class _Job:
     rule_changes: tuple[tuple[int, RuleSet], ...]
     path: PricePath
     book: Book | None
+    funding: FundingPlan
     instruments: tuple[Instrument, ...]
 
 
@@ -124,15 +127,17 @@ def _prepare(
         (change.at, _rules(f"rule_changes.{number}.rules", change.rules))
         for number, change in enumerate(loaded.rule_changes)
     )
+    rules = _rules("rules", loaded.rules)
     return _Job(
         loaded,
         tables,
         folder,
         seed,
-        _rules("rules", loaded.rules),
+        rules,
         changes,
         scenario_path(loaded, seed, folder),
         load_book(loaded, folder),
+        load_funding(loaded, rules, folder),
         tuple(parse_instrument(name) for name in loaded.market.instruments),
     )
 
@@ -147,9 +152,10 @@ def _open_directory(job: _Job, place: Path) -> RunDirectory:
         instruments=job.instruments,
         account_names=[],
         paths={s.series: s.file or s.kind for s in job.path.sources},
+        funding=job.funding.sources,
     )
     bases = {instrument.base for instrument in job.instruments}
-    for note in (*job.path.notes, *job.path.index_notes(bases)):
+    for note in (*job.path.notes, *job.path.index_notes(bases), *job.funding.notes()):
         directory.warn(note)
     return directory
 

@@ -105,6 +105,7 @@ class RunDirectory:
         instruments: Sequence[Instrument],
         account_names: Sequence[str],
         paths: Mapping[str, str] | None = None,
+        funding: Mapping[str, str] | None = None,
     ) -> RunDirectory:
         """Create or reuse the folder `path` and write an unfinished manifest.
 
@@ -121,6 +122,7 @@ class RunDirectory:
             "versions": versions(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "paths": dict(paths or {}),
+            "funding": dict(funding or {}),
             "accounts": list(account_names),
             "instruments": [_instrument_entry(i) for i in instruments],
             "warnings": [],

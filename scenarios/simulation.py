@@ -9,7 +9,7 @@ Source: design.md sections 2 and 4; ecology.md section 4.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from accounts.clearing import ClearingHouse
 from accounts.events import AccountSnapshot, LiquidationStage, RiskAction
 from accounts.expiry import Expiry
 from accounts.funding import HOUR_NS, MINUTE_NS, Funding
+from accounts.funding_schedule import RateSchedule
 from accounts.insurance import InsuranceFunds
 from accounts.interest import charge_interest
 from accounts.repayment import force_repayments
@@ -55,7 +56,8 @@ class Simulation:
     """One run. `emit` gets every event; `run` plays the path to its end.
 
     extra_agents: (name, parameters) beside those of the scenario: a user's own traders. book: the
-    accounts of the scenario's [book], read and checked.
+    accounts of the scenario's [book], read and checked. funding_rates: by perpetual, in place of
+    the premium's.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Simulation:
         extra_agents: tuple[tuple[str, AgentParameters], ...] = (),
         book: Book | None = None,
         rule_changes: tuple[tuple[int, RuleSet], ...] = (),
+        funding_rates: Mapping[str, RateSchedule] | None = None,
         folder: Path = Path(),
     ) -> None:
         self.scenario = scenario
@@ -85,7 +88,7 @@ class Simulation:
             listed_ns=path.start_ns - 24 * HOUR_NS,
         )
         self.world = World(scenario.market, path, self.house, self.instruments, folder)
-        self.funding = Funding(self.house)
+        self.funding = Funding(self.house, funding_rates)
         self.expiry = Expiry(self.house)
         self._rule_changes = list(rule_changes)
         self.funds = InsuranceFunds(self.house)

@@ -23,6 +23,7 @@ from scenarios.bands import BANDS, Measured, measure
 from scenarios.config import Scenario, load_scenario
 from scenarios.errors import UserError
 from scenarios.fact_collector import DayFacts, FactCollector
+from scenarios.funding_record import load_funding
 from scenarios.run import scenario_path
 from scenarios.run_command import parse_seed
 from scenarios.run_directory import finite, write_json, write_text
@@ -55,7 +56,14 @@ def simulate_day(scenario: str, overrides: Sequence[str], seed: int) -> DayFacts
     except RulesError as error:
         raise UserError(f"rules: {error}") from None
     collector = FactCollector(watched_instrument(loaded))
-    simulation = Simulation(loaded, scenario_path(loaded, seed, folder), rules, seed, collector)
+    simulation = Simulation(
+        loaded,
+        scenario_path(loaded, seed, folder),
+        rules,
+        seed,
+        collector,
+        funding_rates=load_funding(loaded, rules, folder).schedules,
+    )
     collector.watch(simulation)
     simulation.run()
     return collector.facts(seed)

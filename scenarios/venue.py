@@ -91,7 +91,8 @@ class VenueMarket:
     def funding_rate(self) -> float:
         if self.instrument.kind != InstrumentKind.PERPETUAL:
             return 0.0
-        return self._simulation.funding.rate_e8(self._listing) / 1e8
+        simulation = self._simulation
+        return simulation.funding.estimate_e8(int(simulation.env.now), self._listing) / 1e8
 
     def implied_volatility(self) -> float:
         if self.instrument.kind != InstrumentKind.OPTION:
