@@ -88,8 +88,9 @@ class Exposures:
         self._unit_rows: dict[tuple[int, int], int] = {}
         self._currency_rows: dict[tuple[int, int], int] = {}
         self._scratch = np.zeros(market.full_width + at.OUT_SIZE + t.REFUSED_FIGURES)
-        self._looked = np.zeros(0, np.int64)
-        self.looked = self._looked  # the accounts that the last `watch` looked at
+        self._looked = self._weak = self._over = np.zeros(0, np.int64)
+        self.looked = self._looked  # the accounts that the last `watch` looked at, ascending
+        self.weak = self._weak  # those of them that were beyond a threshold
         prices = len(market.prices)
         self._anchor_prices = np.zeros((_ANCHORS, prices))
         self._anchor_counts = np.zeros(_ANCHORS, np.int64)
@@ -309,21 +310,35 @@ class Exposures:
     def watch(self) -> NDArray[np.float64]:
         """As `all_figures`, but accounts that cannot have crossed a threshold keep older figures.
 
-        `looked` then holds the numbers of those that were brought up to date.
+        `looked` then holds the numbers of those that were brought up to date, `weak` of those among
+        them that are beyond a threshold of risk control.
         """
         count = self.used["accounts"]
         if len(self._looked) < count:
-            self._looked = np.zeros(len(self.accounts), np.int64)
+            self._looked, self._weak, self._over = np.zeros((3, len(self.accounts)), np.int64)
         prices = self.market.prices
         if self._anchor_version != self.market.version:
             self._drop_anchor()
         watch.measure(self._anchor_prices, self._anchor_counts, prices, self._moved)
-        found = watch.watch(
-            count, self._anchor, self._moved, self._anchor_counts, self._looked, self._x
+        found, weak = watch.watch(
+            count,
+            self._anchor,
+            self._moved,
+            self._anchor_counts,
+            self._looked,
+            self._weak,
+            self._x,
         )
-        self.looked = self._looked[:found]
+        self.looked, self.weak = self._looked[:found], self._weak[:weak]
         figures: NDArray[np.float64] = self.account_sums[:count]
         return figures
+
+    def over_borrow_limit(self) -> list[int]:
+        """Of the accounts that the last `watch` looked at, those with open orders whose fills would
+        borrow beyond a limit, ascending. O(looked at + currencies of those with orders)."""
+        found = watch.over_borrow_limit(self.looked, self._over, self._x)
+        numbers: list[int] = self._over[:found].tolist()
+        return numbers
 
     def _drop_anchor(self) -> None:
         """Choose the anchor of a new mark: one that no account uses, or the least used."""

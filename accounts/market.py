@@ -10,6 +10,7 @@ Source: design.md sections 2, 3, 5; portfolio-margin.md section 16.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from risk.rules import RuleSet
 
 E8 = 100_000_000
+YEAR_NS = 365 * 86_400 * 10**9
 OFFSET_QUOTES = ("USDT", "USDC", "USD")  # spot orders against these count for spot in use (16.12)
 
 
@@ -61,8 +63,8 @@ class Market:
 
     usd_index_e8: USD per unit of each currency in 1e-8; index_e8: per pair in its quote;
     mark_ticks: int64 (instruments,). `version` counts the marks; it is 0 before the first. prices:
-    float64, the USD value of every currency, then mark and index of every instrument: all that a
-    margin may move with.
+    float64, the USD value of every currency, mark and index of every instrument, and the time as a
+    price that grows by a relative delta in delta years: all that a margin may move with.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class Market:
         self.unit_terms: NDArray[np.float64] = np.zeros(self.plan.params.values.shape)
         self.currency_terms = np.zeros((len(self.currencies), t.CURRENCY_TERMS))
         self.rule_terms = np.zeros(t.RULE_TERMS)
-        self.prices = np.zeros(len(self.currencies) + 2 * count)
+        self.prices = np.zeros(len(self.currencies) + 2 * count + 1)
         self.rule_terms[t.R_FIRST_COLUMN] = self.first_column
         self.rule_terms[t.R_SPOT_FEE] = self.rules.fees.liquidation_borrow
         control = self.rules.liquidation
@@ -215,7 +217,8 @@ class Market:
         terms[:, t.M_VALUE] = np.where(self._spot, 0.0, value)
         terms[:, t.M_MR7_LONG] = lots.mr7_long
         terms[:, t.M_MR7_SHORT] = lots.mr7_short
-        self.prices[:] = np.concatenate((usd, reference, prices.pair_index))
+        clock = math.exp(time_ns / YEAR_NS)
+        self.prices[:] = np.concatenate((usd, reference, prices.pair_index, (clock,)))
         usd_base = usd[self._base]
         notional = self._units_per_lot * np.where(self._inverse, 1.0, usd_base)
         terms[:, t.M_NOTIONAL] = notional

@@ -7,21 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from accounts.liquidation_steps import standing
 from exchange.events import CancelReason
 from risk import order_tables as t
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from accounts.account import Account
     from accounts.clearing import ClearingHouse
     from exchange.order import Order
-
-
-MANY = 512  # accounts with orders from which on one vectorised pass is cheaper than a loop
 
 
 class OrderControl:
@@ -54,37 +47,6 @@ class OrderControl:
                 break
 
     # --- borrowing limits ----------------------------------------------------------------------
-
-    def over_borrow_limit(self) -> list[int]:
-        """Accounts with open orders whose fills would borrow beyond a limit, ascending.
-
-        An account with open orders is looked at by every watch, so that only those that the last
-        one looked at can be beyond. O(their currencies), or O(currency rows) where they are many.
-        """
-        exposures = self.house.exposures
-        looked = exposures.looked
-        numbers = looked[exposures.accounts[looked, t.A_ORDERS] > 0]
-        if numbers.size > MANY:
-            beyond: list[int] = np.intersect1d(numbers, self._beyond(), assume_unique=True).tolist()
-            return beyond
-        accounts = self.house.accounts
-        return [number for number in numbers.tolist() if self._any_over(accounts[number])]
-
-    def _any_over(self, account: Account) -> bool:
-        sums, terms = self.house.exposures.currency_sums, self.house.market.currency_terms
-        return any(
-            sums[balance.row, t.V_LIABILITY] > terms[balance.number, t.K_BORROW_LIMIT]
-            for balance in account.balances.values()
-        )
-
-    def _beyond(self) -> NDArray[np.int64]:
-        """Accounts whose potential borrowing is above the limit in some currency, ascending."""
-        exposures, market = self.house.exposures, self.house.market
-        count = exposures.used["currencies"]
-        table = exposures.currencies[:count]
-        limits = market.currency_terms[table[:, t.C_CURRENCY], t.K_BORROW_LIMIT]
-        over = exposures.currency_sums[:count, t.V_LIABILITY] > limits
-        return np.unique(table[over, t.C_ACCOUNT])
 
     def cancel_borrowing(self, now_ns: int, account: Account) -> None:
         """Cancel orders that would borrow beyond a limit, the largest first, until none would.

@@ -86,7 +86,8 @@ class RiskControl:
             if account.last_warning_ns > 0:
                 self._next_warning_ns[number] = account.last_warning_ns + warning_ns
         self.isolated.check(now_ns, forced_flow=self.forced_flow)
-        for number in self.orders.over_borrow_limit():
+        # an account with open orders is looked at by every watch
+        for number in self.house.exposures.over_borrow_limit():
             self.orders.cancel_borrowing(now_ns, self.house.accounts[number])
         if self.forced_flow:
             self.unwinding.run(now_ns)
@@ -94,12 +95,12 @@ class RiskControl:
     def _flagged(self, now_ns: int, figures: NDArray[np.float64]) -> list[int]:
         """Accounts whose standing is not their state, or that are being acted on; ascending.
 
-        Of the others, those that the watch has not looked at stand as they stood at the last check.
-        O(accounts looked at + accounts that were not healthy or acted on at the last check).
+        The others are healthy: those that the watch has looked at are beyond no threshold, the rest
+        stand as they stood at the last check. O(accounts beyond a threshold, now or then).
         """
         self._grow(len(figures))
         rules, exposures = self.rules, self.house.exposures
-        near = _union(exposures.looked, self._unsettled)
+        near = _union(exposures.weak, self._unsettled)
         ratio, adjusted = figures[near, t.T_RATIO], figures[near, t.T_ADJUSTED]
         standing_now = np.full(len(near), int(AccountState.HEALTHY))
         warned = ratio <= rules.warning_ratio

@@ -52,8 +52,9 @@ def radius_of(account: int, x: Ints) -> float:
 
     A move of delta changes adjusted equity by at most delta x the gross USD value of positions and
     balances, and each margin by at most delta x its sensitivity; a fifth more covers second-order
-    terms up to the cap. Where a figure may jump (open orders, options, expiries, a borrowing near
-    a tier) the radius is 0: such accounts are always looked at. The figures are up to date.
+    terms up to the cap. Time is a price too (`Market.prices`): the basis charge of dated futures
+    follows it. Where a figure may jump (open orders, options, a borrowing near a tier) the radius
+    is 0: such accounts are always looked at. The figures are up to date.
     """
     u, us, c, cs = units_of(x), unit_sums_of(x), currencies_of(x), currency_sums_of(x)
     a, ut, ct, loans = accounts_of(x), unit_terms_of(x), currency_terms_of(x), loans_of(x)
@@ -62,11 +63,13 @@ def radius_of(account: int, x: Ints) -> float:
     gross, sensitivity = 0.0, 0.0
     r = a[account, t.A_UNIT]
     while r != t.NONE:
-        value = _gross(r, x)
+        value, dated = _gross(r, x)
         if value != 0.0:
             if value < 0.0 or ut[u[r, t.U_UNIT], at.U_BASIS_MODEL] != at.BUCKET_MODEL:
                 return 0.0
             sensitivity += value * _steepest(r, x)
+            if dated > 0.0:
+                sensitivity += dated * _dearest_basis(r, x)
             gross += value
         elif us[r, 3 * x[t.X_WIDTH] + t.S_MMR] != 0.0:
             return 0.0
@@ -124,18 +127,36 @@ def _steepest(r: int, x: Ints) -> float:
 
 
 @njit(cache=True)
-def _gross(r: int, x: Ints) -> float:
-    """Sum of |USD value| of the positions in unit row `r`; -1 where one of them expires."""
+def _dearest_basis(r: int, x: Ints) -> float:
+    """Basis charge of dated futures of a unit over their value, at most, and its change in a year.
+
+    Source: portfolio-margin.md 16.7: the rate of an expiry is proportional to its days.
+    """
+    u, ut = units_of(x), unit_terms_of(x)
+    unit = u[r, t.U_UNIT]
+    dearest, expiry = 0.0, int(ut[unit, at.U_EXPIRY_FROM])
+    for e in range(int(ut[unit, at.U_EXPIRY_COUNT])):
+        dearest = max(dearest, ut[unit, expiry + at.PER_EXPIRY * e + at.EXPIRY_RATE])
+    return float(dearest + ut[unit, at.U_BASIS_ANNUAL])
+
+
+@njit(cache=True)
+def _gross(r: int, x: Ints) -> tuple[float, float]:
+    """Sum of |USD value| of the positions in unit row `r`, and of the dated futures among them; -1
+    where one of them is an option."""
     p, u, i, m = positions_of(x), units_of(x), instruments_of(x), terms_of(x)
-    gross = 0.0
+    gross, dated = 0.0, 0.0
     k = u[r, t.U_FIRST]
     while k != t.NONE:
         instrument, lots = p[k, t.P_INSTRUMENT], p[k, t.P_LOTS]
-        if lots != 0 and i[instrument, t.I_KIND] > t.PERPETUAL:
-            return -1.0
-        gross += abs(lots) * m[instrument, t.M_USD]
+        kind, value = i[instrument, t.I_KIND], abs(lots) * m[instrument, t.M_USD]
+        if lots != 0 and kind == t.OPTION:
+            return -1.0, 0.0
+        gross += value
+        if kind == t.FUTURE:
+            dated += value
         k = p[k, t.P_NEXT]
-    return gross
+    return gross, dated
 
 
 @njit(cache=True)
@@ -167,10 +188,10 @@ def _to_next_tier(tiers: Floats, currency: int, owed: float) -> float:
 def _stays(account: int, radius: float, moved: Floats, x: Ints) -> bool:
     """Whether no price that the account depends on has moved by its radius or more.
 
-    moved: float64 (prices,), the relative moves since the account's anchor.
+    moved: float64 (prices,), the relative moves since the account's anchor, that of time last.
     """
     p, u, c, a = positions_of(x), units_of(x), currencies_of(x), accounts_of(x)
-    marks = x[t.X_CURRENCY_COUNT]
+    i, marks, clock = instruments_of(x), x[t.X_CURRENCY_COUNT], moved[moved.size - 1]
     n = a[account, t.A_CURRENCY]
     while n != t.NONE:
         if moved[c[n, t.C_CURRENCY]] >= radius:
@@ -184,6 +205,7 @@ def _stays(account: int, radius: float, moved: Floats, x: Ints) -> bool:
             if p[k, t.P_LOTS] != 0 and (
                 moved[marks + instrument] >= radius
                 or moved[marks + x[t.X_INSTRUMENT_COUNT] + instrument] >= radius
+                or (i[instrument, t.I_KIND] == t.FUTURE and clock >= radius)
             ):
                 return False
             k = p[k, t.P_NEXT]
@@ -209,17 +231,32 @@ def measure(anchor_prices: Floats, counts: Ints, prices: Floats, moved: Floats) 
         moved[anchor, 0] = largest
 
 
+@njit(cache=True, forceinline=True)
+def _is_weak(account: int, x: Ints) -> bool:
+    """Whether an account is beyond any threshold of risk control. Its figures are up to date."""
+    sums, rules = account_sums_of(x), rules_of(x)
+    ratio = sums[account, t.T_RATIO]
+    control = rules[t.R_CONTROL] * sums[account, t.T_IMR]
+    return bool(
+        ratio <= rules[t.R_WARNING]
+        or ratio <= rules[t.R_START]
+        or sums[account, t.T_ADJUSTED] < control
+    )
+
+
 @njit(cache=True)
-def watch(count: int, here: int, moved: Floats, counts: Ints, looked: Ints, x: Ints) -> int:
+def watch(
+    count: int, here: int, moved: Floats, counts: Ints, looked: Ints, weak: Ints, x: Ints
+) -> tuple[int, int]:
     """Bring every account up to date that this mark may have moved across a threshold.
 
-    here: the anchor that stands for the present mark. looked: int64 (accounts,), written: the
-    numbers of the accounts that were looked at, ascending; returns how many. The others keep
-    figures of an earlier mark; their standing is the same. O(accounts), 1 ns each, plus the
-    figures of those looked at.
+    here: the anchor that stands for the present mark. looked, weak: int64 (accounts,), written: the
+    numbers of the accounts that were looked at, ascending, and of those among them that are beyond
+    a threshold; returns how many of each. The others keep figures of an earlier mark; their
+    standing is the same. O(accounts), 1 ns each, plus the figures of those looked at.
     """
     radii, anchors = radii_of(x), anchors_of(x)
-    found = 0
+    found, beyond = 0, 0
     for account in range(count):
         radius, anchor = radii[account], anchors[account]
         if radius > moved[anchor, 0]:
@@ -233,4 +270,29 @@ def watch(count: int, here: int, moved: Floats, counts: Ints, looked: Ints, x: I
         counts[here] += 1
         looked[found] = account
         found += 1
+        if _is_weak(account, x):
+            weak[beyond] = account
+            beyond += 1
+    return found, beyond
+
+
+@njit(cache=True)
+def over_borrow_limit(looked: Ints, over: Ints, x: Ints) -> int:
+    """Which of `looked` have open orders whose fills would borrow beyond a limit.
+
+    over: int64 (accounts,), written in the order of `looked`; returns how many. The figures are
+    those that were last worked out. O(looked + currencies of those with orders). Source: 10.3.
+    """
+    a, c, cs, ct = accounts_of(x), currencies_of(x), currency_sums_of(x), currency_terms_of(x)
+    found = 0
+    for account in looked:
+        if a[account, t.A_ORDERS] == 0:
+            continue
+        n = a[account, t.A_CURRENCY]
+        while n != t.NONE:
+            if cs[n, t.V_LIABILITY] > ct[c[n, t.C_CURRENCY], t.K_BORROW_LIMIT]:
+                over[found] = account
+                found += 1
+                break
+            n = c[n, t.C_NEXT]
     return found

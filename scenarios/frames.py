@@ -246,15 +246,28 @@ class FrameBuilder:
         )
 
 
-def ledger_frame(rows: Rows, names: Sequence[str], currencies: Sequence[str]) -> pl.DataFrame:
-    """The frame of a chunk of bookings. Atoms stay integers; the currency gives their size."""
-    frame = pl.DataFrame({c: np.ascontiguousarray(rows[c]) for c in rows.dtype.names or ()})
-    return frame.with_columns(
-        _POSTINGS.series("kind", rows["kind"]),
-        debit=_chosen(names, frame["debit"]),
-        credit=_chosen(names, frame["credit"]),
-        currency=_chosen(currencies, frame["debit"]),
-    )
+class LedgerFrames:
+    """Decodes chunks of the ledger's rows. Accounts are only ever added, so each name is converted
+    once, however many chunks there are."""
+
+    def __init__(self) -> None:
+        self._names = pl.Series([], dtype=pl.String)
+        self._currencies = pl.Series([], dtype=pl.String)
+
+    def frame(self, rows: Rows, names: Sequence[str], currencies: Sequence[str]) -> pl.DataFrame:
+        """The frame of a chunk of bookings; `names` and `currencies` of all ledger accounts so
+        far. Atoms stay integers; the currency gives their size. O(rows + new accounts)."""
+        known = len(self._names)
+        if known < len(names):
+            self._names.extend(pl.Series(names[known:], dtype=pl.String))
+            self._currencies.extend(pl.Series(currencies[known:], dtype=pl.String))
+        frame = pl.DataFrame({c: np.ascontiguousarray(rows[c]) for c in rows.dtype.names or ()})
+        return frame.with_columns(
+            _POSTINGS.series("kind", rows["kind"]),
+            self._names.gather(rows["debit"]).alias("debit"),
+            self._names.gather(rows["credit"]).alias("credit"),
+            self._currencies.gather(rows["debit"]).alias("currency"),
+        )
 
 
 def _chosen(words: Sequence[str], numbers: pl.Series) -> pl.Series:

@@ -46,7 +46,7 @@ from scenarios.frames import (
     NO_REASON,
     REJECT_CODES,
     FrameBuilder,
-    ledger_frame,
+    LedgerFrames,
     usd_currency,
 )
 from scenarios.market_sample import MarketSample, PositionSnapshot
@@ -95,6 +95,7 @@ class Recorder:
         self._all = record == "all"
         self._chunk_rows = chunk_rows
         self._frames = FrameBuilder(instruments)
+        self._ledger_frames = LedgerFrames()
         self._next = count(1).__next__
         self._numbers = {i.instrument_id: n for n, i in enumerate(instruments)}
         self._usd_currencies = [usd_currency(i) for i in instruments]
@@ -145,7 +146,7 @@ class Recorder:
         if self._writer is None or not (self._all or self._small.get(name, False)):
             return
         if name == LEDGER.name:
-            frame = ledger_frame(rows, self._ledger.names, self._ledger.currencies)
+            frame = self._ledger_frames.frame(rows, self._ledger.names, self._ledger.currencies)
         elif name == PRICES:
             frame = self._frames.frame(name, rows, ())
         else:

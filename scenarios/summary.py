@@ -73,6 +73,8 @@ class SummaryCounter:
         self.uncovered_atoms: Counter[str] = Counter()
         self.usd_index_e8: dict[str, int] = {}  # the latest, kept up to date by the recorder
         self._table = InstrumentTable(instruments)
+        self._ledgers_seen = 0
+        self._uncovered: list[int] = []  # numbers of ledger accounts
 
     def take(self, name: str, rows: Rows) -> None:
         """Count one chunk of rows of the named table. O(rows)."""
@@ -113,12 +115,15 @@ class SummaryCounter:
         self.deleveraged.update(rows["winner"].tolist())
 
     def take_ledger(self, rows: Rows, names: Sequence[str], currencies: Sequence[str]) -> None:
-        """Sum what is booked to the account of uncovered losses. O(rows + ledger accounts)."""
-        for number, name in enumerate(names):
-            if name == UNCOVERED:
-                drawn = int(rows["atoms"][rows["debit"] == number].sum())
-                returned = int(rows["atoms"][rows["credit"] == number].sum())
-                self.uncovered_atoms[currencies[number]] += drawn - returned
+        """Sum what is booked to the accounts of uncovered losses. O(rows + new ledger accounts)."""
+        for number in range(self._ledgers_seen, len(names)):
+            if names[number] == UNCOVERED:
+                self._uncovered.append(number)
+        self._ledgers_seen = len(names)
+        for number in self._uncovered:
+            drawn = int(rows["atoms"][rows["debit"] == number].sum())
+            returned = int(rows["atoms"][rows["credit"] == number].sum())
+            self.uncovered_atoms[currencies[number]] += drawn - returned
 
     def uncovered_loss_usd(self) -> float:
         """What nobody has paid, at the latest prices."""

@@ -27,11 +27,14 @@ INSTRUMENTS = (
     "BTC-USD-SWAP",
     "ETH-USDT-SWAP",
     "SOL-USDT-SWAP",
+    "BTC-USD-250328",
+    "SOL-USDT-250328",
     "BTC-USDT-250328",
     "BTC-USD-250328-100000-C",
 )
 FIRST = {"BTC": 97_000, "ETH": 3_300, "SOL": 170, "USDT": 1, "USDC": 1}
 ACCOUNTS = 150
+SECOND_NS, HOUR_NS = 10**9, 3600 * 10**9
 
 
 def small_moves(rng: Random, tick: int, usd: dict[str, int]) -> None:
@@ -63,7 +66,12 @@ def depeg(rng: Random, tick: int, usd: dict[str, int]) -> None:
     usd["USDT"] = round(usd["USDT"] * (1.0 + rng.gauss(0.0, 1e-4)))
 
 
-def _house(seed: int) -> ClearingHouse:
+def stand_still(rng: Random, tick: int, usd: dict[str, int]) -> None:
+    """No price moves: only time does, and with it the basis charge of dated futures."""
+
+
+def _house(seed: int, *, dated: bool = False) -> ClearingHouse:
+    """A hundred and fifty traders at random; dated: each holds dated futures only."""
     rng = Random(seed)
     house = ClearingHouse(
         [parse_instrument(name) for name in INSTRUMENTS], load_rules("okx-2025"), recording=False
@@ -81,9 +89,9 @@ def _house(seed: int) -> ClearingHouse:
         for currency in rng.sample(tuple(FIRST), rng.choice((1, 1, 2))):
             house.deposit(NOW_NS, account, currency, round(equity / FIRST[currency] * E8))
         leverage = 10.0 ** rng.uniform(-0.7, 0.9)
-        for name in rng.sample(INSTRUMENTS[:-2], rng.choice((1, 2, 3))) + rng.choice(
-            ([], [], [], [INSTRUMENTS[-1]], [INSTRUMENTS[-2]])
-        ):
+        names = rng.sample(INSTRUMENTS[:-2], rng.choice((1, 2, 3)))
+        names += rng.choice(([], [], [], [INSTRUMENTS[-1]], [INSTRUMENTS[-2]]))
+        for name in rng.sample(INSTRUMENTS[-4:-1], 2) if dated else names:
             listing = house.listings[name]
             lots = leverage * equity / float(house.market.terms[listing.number, t.M_USD])
             ticks = max(1, round(float(house.market.terms[listing.number, t.M_REFERENCE])))
@@ -137,20 +145,25 @@ def _events(house: ClearingHouse, rng: Random, now_ns: int) -> None:
 
 
 def _follow(
-    path: Callable[[Random, int, dict[str, int]], None], ticks: int, seed: int
+    path: Callable[[Random, int, dict[str, int]], None],
+    ticks: int,
+    seed: int,
+    *,
+    step_ns: int = SECOND_NS,
+    dated: bool = False,
 ) -> tuple[int, int]:
     """Run both houses; return the crossings seen and the accounts looked at."""
-    watching, full = _house(seed), _house(seed)
+    watching, full = _house(seed, dated=dated), _house(seed, dated=dated)
     rng, usd = Random(seed + 1), {coin: price * E8 for coin, price in FIRST.items()}
     crossings, looked, before = 0, 0, None
     for tick in range(ticks):
-        now_ns = NOW_NS + (1 + tick) * 10**9
+        now_ns = NOW_NS + (1 + tick) * step_ns
         path(rng, tick, usd)
         state = rng.getstate()
         for house in (watching, full):
             rng.setstate(state)
             _publish(house, now_ns, usd)
-            if tick % 3 == 0:
+            if tick % 3 == 0 and not dated:
                 _events(house, rng, now_ns)
         seen = _standing(watching.exposures.watch())
         looked += len(watching.exposures.looked)
@@ -167,8 +180,17 @@ PATHS = (small_moves, jumps, slide, depeg)
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_breach_is_missed(path: Callable[[Random, int, dict[str, int]], None]) -> None:
-    crossings, looked = _follow(path, 120, 11)
+    crossings, looked = _follow(path, 120, 12)
     assert looked < 120 * ACCOUNTS
+    assert crossings > 0
+
+
+@pytest.mark.parametrize(("path", "step_ns"), [(stand_still, HOUR_NS), (slide, SECOND_NS)])
+def test_no_breach_of_dated_futures_is_missed(
+    path: Callable[[Random, int, dict[str, int]], None], step_ns: int
+) -> None:
+    crossings, looked = _follow(path, 800, 12, step_ns=step_ns, dated=True)
+    assert looked < 800 * ACCOUNTS // 3  # they have a radius, too
     assert crossings > 0
 
 
