@@ -17,7 +17,16 @@ class Ladder:
     This tolerance is what sets the number of messages. Source: ecology.md sections 3, 7.
     """
 
-    __slots__ = ("_high", "_instrument_id", "_log_sd", "_low", "_order_type", "_orders", "_venue")
+    __slots__ = (
+        "_high",
+        "_instrument_id",
+        "_log_sd",
+        "_low",
+        "_market",
+        "_order_type",
+        "_orders",
+        "_venue",
+    )
 
     def __init__(
         self,
@@ -30,6 +39,7 @@ class Ladder:
         log_sd: float = 0.0,
     ) -> None:
         self._venue = venue
+        self._market = venue.market(instrument_id)
         self._instrument_id = instrument_id
         self._order_type = order_type
         self._low = low
@@ -62,11 +72,19 @@ class Ladder:
     ) -> None:
         """Bring one side to its targets.
 
-        prices: ticks per level. targets: lots against which a standing order is judged; a new
+        prices: ticks per level; one beyond the venue's price limit, where an order would be
+        refused, counts as the limit. targets: lots against which a standing order is judged; a new
         order has the target's size, times exp(log_sd x noise()) if a source of standard
         normals is given; below half a lot the level is left empty. tolerances: ticks. O(levels)."""
-        venue = self._venue
+        venue, market = self._venue, self._market
         orders = self._orders[side]
+        band, instrument = market.price_limits(), market.instrument
+        if side > 0:
+            limit = instrument.floor_to_grid(band.high_ticks)
+            prices = [price if price < limit else limit for price in prices]
+        else:
+            limit = instrument.ceil_to_grid(band.low_ticks)
+            prices = [price if price > limit else limit for price in prices]
         for level, price in enumerate(prices):
             own = orders[level]
             target = targets[level]

@@ -13,7 +13,7 @@ from exchange.price_limits import PriceBand
 from scenarios.facts import sign_memory_exponent
 from tests.agents.fake_venue import FakeExchange
 
-PERPETUAL = "BTC-USDT-SWAP"
+SPOT, PERPETUAL = "BTC-USDT", "BTC-USDT-SWAP"
 
 
 def exchange_with_book(bid: int = 499_999, ask: int = 500_001, lots: int = 10**7) -> FakeExchange:
@@ -205,6 +205,82 @@ def test_the_patient_bidder_ignores_stress() -> None:
     agent.quote()
     exchange.run(1)
     assert (market.depth(Side.BUY, 99), market.depth(Side.SELL, 99)) == before
+
+
+def resting(exchange: FakeExchange, name: str, side: Side) -> int:
+    return sum(lots for _, lots in exchange.markets[name].depth(side, 99))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_patient_bidder_does_not_borrow(sign: int) -> None:
+    """Orders and position together are worth its equity at most; the way out stays open."""
+    exchange = FakeExchange([PERPETUAL])
+    (agent,) = exchange.add(PatientBidderParameters(), start=False)
+    assert isinstance(agent, PatientBidder)
+    view = exchange.venues[0].view
+    adding, closing = (Side.BUY, Side.SELL)[::sign]
+    lot_usd = 0.0001 * 50_000.0
+    agent.quote()
+    exchange.run(1)
+    full = resting(exchange, PERPETUAL, adding)
+    most = view.equity_usd / lot_usd
+    seen = []
+    for held in (most - 2 * full, most - 0.6 * full, most - 0.5 * full, most + 1):
+        view.positions[PERPETUAL] = sign * round(held)
+        agent.quote()
+        exchange.run(1)
+        seen.append(resting(exchange, PERPETUAL, adding))
+        assert held + seen[-1] <= max(most, held) + 13  # half a lot of rounding per level
+        assert resting(exchange, PERPETUAL, closing) == full
+    assert seen[0] == full > seen[1] >= seen[2] > seen[3] == 0
+
+
+def test_the_patient_bidder_of_spot_spends_what_it_has() -> None:
+    exchange = FakeExchange([SPOT])
+    (agent,) = exchange.add(PatientBidderParameters(instrument_id=SPOT, count=1), start=False)
+    assert isinstance(agent, PatientBidder)
+    view = exchange.venues[0].view
+    view.balances.update(USDT=20_000.0, BTC=0.3)
+    agent.quote()
+    exchange.run(1)
+    lot = float(exchange.markets[SPOT].instrument.units_per_lot)
+    spent = resting(exchange, SPOT, Side.BUY) * lot * 50_000.0  # at the outside price
+    assert spent == pytest.approx(20_000.0 / 1.25, rel=0.01)
+    assert resting(exchange, SPOT, Side.SELL) * lot == pytest.approx(0.3 / 1.25, rel=0.01)
+
+
+def test_several_patient_bidders_share_depth_and_money() -> None:
+    one, four = FakeExchange([PERPETUAL]), FakeExchange([PERPETUAL])
+    for exchange, count in ((one, 1), (four, 4)):
+        for agent in exchange.add(PatientBidderParameters(count=count), start=False):
+            assert isinstance(agent, PatientBidder)
+            agent.quote()
+        exchange.run(1)
+    money = [sum(v.view.equity_usd for v in exchange.venues) for exchange in (one, four)]
+    assert money[0] == pytest.approx(money[1])
+    depths = [resting(exchange, PERPETUAL, Side.BUY) for exchange in (one, four)]
+    assert depths[0] == pytest.approx(depths[1], rel=1e-3)
+
+
+def test_a_ladder_ends_at_the_price_limits() -> None:
+    """What would be refused beyond them waits at them."""
+    exchange = FakeExchange([PERPETUAL])
+    exchange.keep_requests = True
+    market = exchange.markets[PERPETUAL]
+    market.band = PriceBand(503_000, 506_000)  # the outside price, 500,000, is below
+    (agent,) = exchange.add(PatientBidderParameters(), start=False)
+    assert isinstance(agent, PatientBidder)
+    agent.quote()
+    exchange.run(1)
+    sales = [r.price_ticks for r in exchange.venues[0].sent if r.side == Side.SELL]
+    assert sales[:3] == [503_000, 503_001, 505_001]  # the first would be at 501,501
+    assert len(sales) == 13
+    market.band = PriceBand(1, 490_000)
+    exchange.venues[0].sent.clear()
+    agent.quote()
+    exchange.run(1)
+    bids = [r.price_ticks for r in exchange.venues[0].sent if r.side == Side.BUY]
+    assert bids and max(bids) == 490_000
 
 
 def test_takers_stay_inside_the_price_limits() -> None:
