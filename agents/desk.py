@@ -10,18 +10,18 @@ from exchange.order import Order, OrderRequest
 
 
 class OrderDesk:
-    """Own orders of one account. Every method is O(1), but for the report of a refusal.
+    """Own orders of account `owner`. Every method is O(1), but for the report of a refusal.
 
     The venue calls `bind` when the exchange makes an order of the request: at the first event of
     it, which is OrderAccepted, or OrderCancelled for an order that could not trade nor rest. It
     calls `report` when a report reaches the owner, a latency later, before `agent.on_event`.
     """
 
-    __slots__ = ("_by_order_id", "_live")
+    __slots__ = ("_live", "_owner")
 
-    def __init__(self) -> None:
+    def __init__(self, owner: int) -> None:
+        self._owner = owner
         self._live: dict[str, dict[OwnOrder, None]] = {}
-        self._by_order_id: dict[int, OwnOrder] = {}
 
     def open(self, request: OrderRequest, tag: int = 0) -> OwnOrder:
         """Note an order that is being sent."""
@@ -35,11 +35,7 @@ class OrderDesk:
     def bind(self, own: OwnOrder, order: Order) -> None:
         """Connect a sent order with the exchange's order, at the exchange's time."""
         own.placed = order
-        self._by_order_id[order.order_id] = own
-
-    def find(self, order_id: int) -> OwnOrder | None:
-        """The own order with an exchange order id, while it is not known to be done."""
-        return self._by_order_id.get(order_id)
+        order.sender = own
 
     def live(self, instrument_id: str) -> Collection[OwnOrder]:
         """Orders not known to be done, in order of submission; a live view."""
@@ -48,21 +44,21 @@ class OrderDesk:
     def report(self, event: AgentEvent) -> None:
         """Take a report that has reached the owner. Orders of other owners are ignored."""
         # `type(event) is` tells the type checker what it is; no assertion on the hot path.
+        owner = self._owner
         if type(event) is Fill:
-            for order in (event.maker, event.taker):
-                own = self._by_order_id.get(order.order_id)
-                if own is not None:
-                    own.remaining_lots -= event.size_lots
-                    if own.remaining_lots <= 0:
-                        self._close(own, order.order_id)
+            lots, maker, taker = event.size_lots, event.maker, event.taker
+            if maker.owner == owner and maker.sender is not None:
+                self._filled(maker, lots)
+            if taker.owner == owner and taker.sender is not None:
+                self._filled(taker, lots)
         elif type(event) is OrderAccepted:
-            own = self._by_order_id.get(event.order.order_id)
-            if own is not None:
-                own.order = event.order
+            order = event.order
+            if order.owner == owner and order.sender is not None:
+                order.sender.order = order
         elif type(event) is OrderCancelled:
-            own = self._by_order_id.get(event.order.order_id)
-            if own is not None:
-                self._close(own, event.order.order_id)
+            order = event.order
+            if order.owner == owner and order.sender is not None:
+                self._close(order)
         elif type(event) is OrderRejected:
             self._refuse(event.request)
 
@@ -79,7 +75,15 @@ class OrderDesk:
                 del live[own]
                 return
 
-    def _close(self, own: OwnOrder, order_id: int) -> None:
+    def _filled(self, order: Order, lots: int) -> None:
+        own = order.sender
+        own.remaining_lots -= lots
+        if own.remaining_lots <= 0:
+            self._close(order)
+
+    def _close(self, order: Order) -> None:
+        """The order is over: nothing that is reported of it counts any more."""
+        own = order.sender
+        order.sender = None  # nor do the two hold each other in memory
         own.is_done = True
-        del self._by_order_id[order_id]
         del self._live[own.request.instrument_id][own]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exchange.book import PriceLevel
@@ -72,7 +72,8 @@ class Order:
     limit, 0 for none. time_ns is the time of its place in the queue. owner is opaque: all that
     the book knows for self-trade prevention. cause_id: id of what triggered it, 0 = nothing.
     slot and holder belong to the clearing side: holder is the account whose position the order
-    changes, the owner himself or one of his isolated positions.
+    changes, the owner himself or one of his isolated positions. sender is the owner's: whatever he
+    knows the order by; nothing on the exchange's side looks at it.
 
     level, previous_order and next_order are the book's: set while the order rests.
     """
@@ -92,6 +93,7 @@ class Order:
     cause_id: int = 0
     slot: int = -1
     holder: int = -1
+    sender: Any = field(default=None, repr=False)
     # Without default on purpose: writing them per order would cost, and only the book reads them.
     level: PriceLevel = field(init=False, repr=False)
     previous_order: Order | None = field(init=False, repr=False)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import simpy
 from simpy.events import URGENT
 
 from accounts.clearing import ClearingHouse
@@ -36,6 +35,7 @@ from risk import order_tables as t
 from risk.rules import RuleSet
 from scenarios.book_file import Book
 from scenarios.book_opening import open_book
+from scenarios.clock import Clock
 from scenarios.config import Scenario
 from scenarios.market_sample import sample_market, sample_positions
 from scenarios.opening import fill_funds, fund_venue, open_account, open_counterparty
@@ -77,7 +77,7 @@ class Simulation:
         self.scenario = scenario
         self.path = path
         self.streams = Streams(seed)
-        self.env = simpy.Environment(initial_time=path.start_ns)
+        self.env = Clock(path.start_ns)
         self._record = emit
         self.instruments = [parse_instrument(name) for name in scenario.market.instruments]
         self.house = ClearingHouse(
@@ -116,7 +116,7 @@ class Simulation:
         """First prices, the outside world of each coin, the pools and funds."""
         table, house = self.scenario.market, self.house
         self._record(self.world.publish(self.path.start_ns))
-        now = int(self.env.now)
+        now = self.env.time_ns
         fund_venue(now, house, self.scenario.venue)
         fill_funds(now, self.funds, self.scenario.venue)
         self.markets = {
@@ -151,7 +151,7 @@ class Simulation:
                 rng = self.streams.generator(f"agents/{name}/{index}")
                 plans = parameters.account_plans(setup, Draws(rng))
                 planned.append((f"{name}/{index}", index, parameters, plans, rng))
-        now = int(self.env.now)
+        now = self.env.time_ns
         everyone = [plan for *_, plans, _ in planned for plan in plans]
         self.counterparty = open_counterparty(now, self.house, everyone)
         for name, index, parameters, plans, rng in planned:
@@ -211,7 +211,7 @@ class Simulation:
         interval = self.scenario.market.mark_interval_s * SECOND_NS
         self._on_progress = on_progress
         self._tick(self.path.start_ns + interval, interval)
-        self.env.run(until=self.path.end_ns)
+        self.env.play(self.path.end_ns)
         self.house.flush()
 
     def _tick(self, at_ns: int, interval: int) -> None:
@@ -219,7 +219,7 @@ class Simulation:
         event = self.env.event()
         event._ok, event._value = True, None
         event.callbacks.append(lambda _: self._mark(at_ns, interval))
-        self.env.schedule(event, URGENT, at_ns - int(self.env.now))
+        self.env.schedule(event, URGENT, at_ns - self.env.time_ns)
 
     def _mark(self, now_ns: int, interval: int) -> None:
         self._tick(now_ns + interval, interval)
@@ -249,14 +249,7 @@ class Simulation:
 
     # --- messages ----------------------------------------------------------------------------
 
-    def submit(self, venue: VenueConnection, request: OrderRequest) -> list[Any]:
-        """An order has arrived."""
-        events = self.house.submit(int(self.env.now), venue.owner, request)
-        if len(events) > 1 and not venue.hedged_outside:
-            self._remember_taken(request, events)
-        return events
-
-    def _remember_taken(self, request: OrderRequest, events: list[Any]) -> None:
+    def remember_taken(self, request: OrderRequest, events: list[Any]) -> None:
         """What an order takes moves the price outside."""
         taken = 0
         for event in events:
@@ -280,10 +273,12 @@ class Simulation:
         if not reports:
             return
         self._reports = []
-        if len(reports) == 1 and type(reports[0]) is not Fill:
-            venue = self.connections.get(owner_of(reports[0]))
+        if len(reports) == 1 and type(reports[0]) is not Fill:  # most messages
+            event = reports[0]
+            owner = event.owner if type(event) is OrderRejected else event.order.owner  # type: ignore[union-attr]
+            venue = self.connections.get(owner)
             if venue is not None:
-                venue.report_later(reports)
+                venue.send(venue.receive, reports)
             return
         by_owner: dict[int, list[AgentEvent]] = {}
         for event in reports:
@@ -297,19 +292,7 @@ class Simulation:
         for owner, events in by_owner.items():
             venue = self.connections.get(owner)
             if venue is not None:
-                venue.report_later(events)
-
-    def cancel(self, venue: VenueConnection, order_id: int) -> None:
-        """A cancellation has arrived."""
-        self.house.cancel(int(self.env.now), venue.owner, order_id)
-        self.deliver()
-
-    def amend(
-        self, venue: VenueConnection, order_id: int, size: int | None, price: int | None
-    ) -> None:
-        """A change has arrived."""
-        self.house.amend(int(self.env.now), venue.owner, order_id, size, price)
-        self.deliver()
+                venue.send(venue.receive, events)
 
     def _emit(self, event: Any) -> None:
         """Every event of the clearing house: to the recorder, and to the traders concerned."""
@@ -332,7 +315,7 @@ class Simulation:
 
     def sample(self) -> None:
         """Record the look of markets and accounts where their time has come."""
-        now, recording = int(self.env.now), self.scenario.recording
+        now, recording = self.env.time_ns, self.scenario.recording
         if now >= self._next_sample_ns:
             self._next_sample_ns = now + round(recording.market_sample_s * SECOND_NS)
             for listing in self.house.by_number:

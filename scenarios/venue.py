@@ -7,7 +7,6 @@ Nothing here decides anything; it turns ticks and tables into what the port prom
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import partial
 from math import exp, nan
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +91,7 @@ class VenueMarket:
         if self.instrument.kind != InstrumentKind.PERPETUAL:
             return 0.0
         simulation = self._simulation
-        return simulation.funding.estimate_e8(int(simulation.env.now), self._listing) / 1e8
+        return simulation.funding.estimate_e8(simulation.env.time_ns, self._listing) / 1e8
 
     def implied_volatility(self) -> float:
         if self.instrument.kind != InstrumentKind.OPTION:
@@ -153,15 +152,15 @@ class VenueConnection:
     ) -> None:
         self._simulation = simulation
         self._view = VenueAccount(simulation, account)
-        self._send = simulation.wire(latency_ns).send
+        self.send = simulation.wire(latency_ns).send
         self.owner = account.number
         self.hedged_outside = hedged_outside
-        self.desk = OrderDesk()
+        self.desk = OrderDesk(account.number)
         self.agent: Agent | None = None
 
     @property
     def now_ns(self) -> int:
-        return int(self._simulation.env.now)
+        return self._simulation.env.time_ns
 
     def instrument_ids(self) -> Sequence[str]:
         return list(self._simulation.markets)
@@ -177,16 +176,16 @@ class VenueConnection:
 
     def submit(self, request: OrderRequest, tag: int = 0) -> OwnOrder:
         own = self.desk.open(request, tag)
-        self._send(partial(self._arrive, own))
+        self.send(self._arrive, own)
         return own
 
     def cancel(self, own: OwnOrder) -> None:
-        self._send(partial(self._arrive_cancel, own))
+        self.send(self._arrive_cancel, own)
 
     def amend(
         self, own: OwnOrder, *, size_lots: int | None = None, price_ticks: int | None = None
     ) -> None:
-        self._send(partial(self._arrive_amend, own, size_lots, price_ticks))
+        self.send(self._arrive_amend, (own, size_lots, price_ticks))
 
     def cancel_all(self, instrument_id: str) -> None:
         for own in list(self.live_orders(instrument_id)):
@@ -195,35 +194,38 @@ class VenueConnection:
     def live_orders(self, instrument_id: str) -> Collection[OwnOrder]:
         return self.desk.live(instrument_id)
 
-    def _arrive(self, own: OwnOrder, _: Any) -> None:
-        events = self._simulation.submit(self, own.request)
+    # --- messages that have reached the exchange ------------------------------------------------
+
+    def _arrive(self, own: OwnOrder) -> None:
+        simulation, request = self._simulation, own.request
+        events = simulation.house.submit(simulation.env.time_ns, self.owner, request)
         first = events[0]
         kind = type(first)
         if kind is OrderAccepted or kind is OrderCancelled:
             self.desk.bind(own, first.order)
-        self._simulation.deliver()
+        if len(events) > 1 and not self.hedged_outside:
+            simulation.remember_taken(request, events)
+        simulation.deliver()
 
-    def _arrive_cancel(self, own: OwnOrder, _: Any) -> None:
+    def _arrive_cancel(self, own: OwnOrder) -> None:
         if own.placed is not None:
-            self._simulation.cancel(self, own.placed.order_id)
+            simulation = self._simulation
+            simulation.house.cancel(simulation.env.time_ns, self.owner, own.placed.order_id)
+            simulation.deliver()
 
-    def _arrive_amend(
-        self, own: OwnOrder, size_lots: int | None, price_ticks: int | None, _: Any
-    ) -> None:
+    def _arrive_amend(self, message: tuple[OwnOrder, int | None, int | None]) -> None:
+        own, size, price = message
         if own.placed is not None:
-            self._simulation.amend(self, own.placed.order_id, size_lots, price_ticks)
+            simulation, order_id = self._simulation, own.placed.order_id
+            simulation.house.amend(simulation.env.time_ns, self.owner, order_id, size, price)
+            simulation.deliver()
 
-    def report_later(self, events: list[AgentEvent]) -> None:
-        """Deliver reports to the trader after his latency."""
-        self._send(partial(self._report, events))
+    # --- reports to the trader ------------------------------------------------------------------
 
-    def _report(self, events: list[AgentEvent], _: Any) -> None:
-        report = self.desk.report
-        if self.agent is None:
-            for event in events:
-                report(event)
-            return
-        on_event = self.agent.on_event
+    def receive(self, events: list[AgentEvent]) -> None:
+        """Reports have reached the trader."""
+        report, agent = self.desk.report, self.agent
         for event in events:
             report(event)
-            on_event(event)
+            if agent is not None:
+                agent.on_event(event)

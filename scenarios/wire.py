@@ -10,47 +10,53 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import simpy
 from simpy.events import NORMAL, Event
 
-Arrival: TypeAlias = Callable[[Any], None]
-"""What happens when a message arrives; it is called with the simpy event."""
+from scenarios.clock import Clock
+
+Receiver: TypeAlias = Callable[[Any], object]
+"""Takes a message that arrives."""
 NEVER_NS = -1
 
 
 class Arrivals(Event):
     """Messages that arrive together: a simpy event that has been triggered already."""
 
-    def __init__(self, callbacks: list[Arrival]) -> None:
+    def __init__(self, messages: list[tuple[Receiver, Any]]) -> None:
         # As simpy's own Timeout does it: the few fields that the scheduler reads.
-        self.callbacks = callbacks
+        self.callbacks = [_arrive]
         self._ok = True
-        self._value = None
+        self._value = messages
+
+
+def _arrive(event: Event) -> None:
+    for receiver, message in event._value:  # see `Arrivals`
+        receiver(message)
 
 
 class Wire:
     """Carries messages of one latency (ns). `events` counts the simpy events it has needed."""
 
-    __slots__ = ("_arrivals", "_env", "_latency_ns", "_sent_ns", "events")
+    __slots__ = ("_env", "_latency_ns", "_messages", "_sent_ns", "events")
 
-    def __init__(self, env: simpy.Environment, latency_ns: int) -> None:
+    def __init__(self, env: Clock, latency_ns: int) -> None:
         assert latency_ns >= 0, latency_ns
         self._env = env
         self._latency_ns = latency_ns
-        self._sent_ns: float = NEVER_NS
-        self._arrivals: list[Arrival] = []
+        self._sent_ns = NEVER_NS
+        self._messages: list[tuple[Receiver, Any]] = []
         self.events = 0
 
-    def send(self, arrival: Arrival) -> None:
-        """Let `arrival` happen after the latency, after all that was sent before. O(log events),
-        O(1) for all but the first message of a moment."""
+    def send(self, receiver: Receiver, message: Any) -> None:
+        """Let `receiver` take `message` after the latency, after all that was sent before.
+        O(log events), O(1) for all but the first message of a moment."""
         env = self._env
-        now = env.now
+        now = env.time_ns
         if now == self._sent_ns:
-            self._arrivals.append(arrival)
+            self._messages.append((receiver, message))
             return
-        self._arrivals = arrivals = [arrival]
+        self._messages = messages = [(receiver, message)]
         # Without a latency the event may have happened while its moment still lasts.
         self._sent_ns = now if self._latency_ns else NEVER_NS
         self.events += 1
-        env.schedule(Arrivals(arrivals), NORMAL, self._latency_ns)
+        env.schedule(Arrivals(messages), NORMAL, self._latency_ns)

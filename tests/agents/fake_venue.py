@@ -140,7 +140,7 @@ class FakeVenue:
         self.owner = owner
         self.latency_ns = latency_ns
         self.hedged = hedged
-        self.desk = OrderDesk()
+        self.desk = OrderDesk(owner)
         self.view = FakeAccount(exchange, plan)
         self.agent: Agent | None = None
         self.sent: list[OrderRequest] = []

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-import simpy
 
 from accounts import exposures
 from agents.base import Agent, AgentContext, AgentProcess
@@ -24,6 +22,7 @@ from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, InitialPosition, Setup
 from exchange.order import OrderRequest, OrderType, Side
 from risk import order_kernels
+from scenarios.clock import Clock
 from scenarios.run import run_scenario
 from scenarios.simulation import Simulation
 from scenarios.wire import Wire
@@ -145,25 +144,25 @@ def test_a_ladder_is_one_event_each_way(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("latency_ns", [0, 5])
 def test_the_wire_keeps_the_order_of_sending_and_loses_nothing(latency_ns: int) -> None:
-    env = simpy.Environment()
+    env = Clock(0)
     wire = Wire(env, latency_ns)
     seen: list[tuple[int, str]] = []
 
-    def arrive(name: str, _: Any) -> None:
-        seen.append((int(env.now), name))
+    def arrive(name: str) -> None:
+        seen.append((env.time_ns, name))
         if name == "b":
-            wire.send(partial(arrive, "echo"))
+            wire.send(arrive, "echo")
 
     def sender() -> AgentProcess:
-        wire.send(partial(arrive, "a"))
-        wire.send(partial(arrive, "b"))
+        wire.send(arrive, "a")
+        wire.send(arrive, "b")
         yield env.timeout(0)
-        wire.send(partial(arrive, "c"))  # the same moment, after other events of it
+        wire.send(arrive, "c")  # the same moment, after other events of it
         yield env.timeout(1)
-        wire.send(partial(arrive, "d"))
+        wire.send(arrive, "d")
 
     env.process(sender())
-    env.run()
+    env.play(100)
     names = [name for _, name in seen]
     assert [name for name in names if name != "echo"] == ["a", "b", "c", "d"]
     assert names.count("echo") == 1
