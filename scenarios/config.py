@@ -10,6 +10,7 @@ Source: design.md section 8.
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -31,9 +32,10 @@ from pydantic_core import PydanticCustomError
 
 from agents.outside import OutsideParameters
 from agents.registry import AGENT_KINDS
-from exchange.instrument import parse_instrument
+from exchange.instrument import InstrumentKind, parse_instrument
 from scenarios.agent_tables import expand_agents
 from scenarios.bar_file import format_time, parse_time_ns
+from scenarios.depth_seed import DepthSeed
 from scenarios.errors import UserError, show
 from scenarios.path_kinds import Leg, PathParameters
 from scenarios.scenario_errors import as_scenario_error
@@ -41,7 +43,7 @@ from scenarios.validation_errors import not_allowed
 
 LIBRARY = "scenarios.library"
 LARGEST_FILE = 4 << 20
-FILES = ("market.path", "book.file", "venue.funding_rates")
+FILES = re.compile(r"market\.path|book\.file|venue\.funding_rates|book_seeds\.\d+\.file")
 """Fields that name files."""
 Positive = Annotated[float, Field(gt=0.0, le=1e15)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -214,6 +216,7 @@ class Scenario(Model):
     venue: VenueTable = Field(default_factory=VenueTable)
     recording: RecordingTable = Field(default_factory=RecordingTable)
     book: BookTable | None = None
+    book_seeds: tuple[DepthSeed, ...] = ()
     rule_changes: tuple[RuleChange, ...] = ()
     agents: Annotated[tuple[Annotated[AnyAgent, Discriminator("kind")], ...], Field(min_length=1)]
 
@@ -242,7 +245,7 @@ def load_scenario(
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_pair, overrides)
     for key, value in pairs:
         _lay_in(tables, key, value)
-        if key in FILES and isinstance(value, str) and Path(value).is_file():
+        if FILES.fullmatch(key) and isinstance(value, str) and Path(value).is_file():
             # what the command line names is found from where the command runs
             _lay_in(tables, key, str(Path(value).resolve()))
     tables = _plain(tables)
@@ -269,6 +272,7 @@ def parse_scenario(tables: Mapping[str, Any]) -> Scenario:
     except ValidationError as error:
         raise as_scenario_error(error, Scenario, numbers) from None
     _check_rule_changes(scenario)
+    _check_book_seeds(scenario)
     for number, agent in zip(numbers, scenario.agents, strict=True):
         _check_listed(number, agent, scenario.market)
     return scenario
@@ -284,6 +288,30 @@ def _check_rule_changes(scenario: Scenario) -> None:
                 f" {format_time(before)} and before {format_time(scenario.market.end)}"
             )
         before = change.at
+
+
+def _check_book_seeds(scenario: Scenario) -> None:
+    """Raises UserError where a seed's book cannot be filled, or is filled twice."""
+    market, seeded = scenario.market, dict[str, int]()
+    for number, seed in enumerate(scenario.book_seeds):
+        field, name = f"book_seeds.{number}.instrument_id", seed.instrument_id
+        if name not in market.instruments:
+            raise UserError(
+                f"{field}: {show(name)} is not one of the market's instruments,"
+                f" {', '.join(market.instruments)}"
+            )
+        if name in seeded:
+            raise UserError(f"{field}: {name} is seeded by book_seeds.{seeded[name]} already")
+        seeded[name] = number
+        instrument = parse_instrument(name)
+        if instrument.kind == InstrumentKind.OPTION:
+            raise UserError(f"{field}: {name} is an option, not spot, a perpetual or a future")
+        if instrument.expiry_ns is not None and instrument.expiry_ns <= market.start:
+            raise UserError(f"{field}: {name} expires before market.start")
+        if seed.prices == "absolute" and seed.stretch != 1.0:
+            raise UserError(
+                f"book_seeds.{number}.stretch: {seed.stretch:g} is not 1, as absolute prices need"
+            )
 
 
 def _check_listed(number: int, agent: Any, market: MarketTable) -> None:

@@ -73,7 +73,9 @@ def _market_sentence(run: Run, instrument: str) -> str:
     values = ContractValues(run)
     coins = values.units_per_contract(instrument)
     both = (marks["bid_depth_100bps"] + marks["ask_depth_100bps"]) * coins
-    filled = (both > 0).arg_true()  # books may be empty when a run begins: that is no crash
+    if len(both) > 1:  # at first nobody has quoted: the book is empty, or has its seed alone
+        marks, both = marks[1:], both[1:]
+    filled = (both > 0).arg_true()  # a book that has not been filled yet is no crash
     if not len(filled):
         return f"The book of {instrument} stayed empty."
     marks, depth = marks[filled[0] :], both[filled[0] :]

@@ -140,6 +140,13 @@ class Replay:
         self._previous: Difference | None = None  # the last one received after a snapshot
         self._quotes: dict[int, tuple[int, BestQuote]] = {}
 
+    @property
+    def is_valid(self) -> bool:
+        """Whether `book` is a state of the market: no difference is missing since the last
+        snapshot.
+        """
+        return self._last_id is not None
+
     def take(self, line: FeedLine) -> None:
         """Takes the next line of the feed."""
         report, message = self.report, line.message
@@ -175,7 +182,7 @@ class Replay:
         """Ends the replay. Errors: UserError where the feed had nothing to build a book from."""
         if not self.report.kinds["Snapshot"]:
             raise UserError(_without_snapshot(self.report))
-        if self._last_id is None:
+        if not self.is_valid:
             self.report.problem("the book has no valid state at the end of the feed")
         return self.report
 

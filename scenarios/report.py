@@ -36,6 +36,7 @@ from scenarios.report_funding import funding_rows
 from scenarios.report_replay import replay
 from scenarios.report_series import drawn_instruments
 from scenarios.run_directory import REPORT, SUMMARY, Run, finite, write_json, write_text
+from scenarios.seed_view import COLUMNS, seed_notes, seed_rows
 from scenarios.story import Story, StoryTeller, clock
 
 STORY_BUDGET = 900_000
@@ -94,6 +95,7 @@ def render(run: Run, twin: Run | None = None) -> str:
         span=_span(run),
         twin=_twin_rows(run, twin),
         metrics=_metric_rows(run),
+        seeds=_seeds(run),
         data=_embedded(page),
         plotly=get_plotlyjs(),
     )
@@ -241,6 +243,14 @@ def _twin_rows(run: Run, twin: Run | None) -> list[tuple[str, str, str, str]]:
     from scenarios.compare import difference_rows
 
     return difference_rows(run, twin)
+
+
+def _seeds(run: Run) -> dict[str, Any] | None:
+    """The table of books that began with recorded depth; None where none did."""
+    seeds = run.summary.get("book_seeds")
+    if not seeds:
+        return None
+    return {"columns": COLUMNS, "rows": seed_rows(seeds), "notes": seed_notes(seeds)}
 
 
 def _span(run: Run) -> str:

@@ -15,6 +15,7 @@ from exchange.instrument import Instrument, parse_instrument
 from risk.rules import RulesError, RuleSet, load_rules
 from scenarios.book_file import Book
 from scenarios.book_opening import load_book
+from scenarios.book_seeding import BookSeed, load_book_seeds
 from scenarios.config import Scenario, load_scenario
 from scenarios.errors import UserError
 from scenarios.funding_record import FundingPlan, load_funding
@@ -60,7 +61,7 @@ def run_scenario(
     0
     """
     started = time.perf_counter()
-    job = _prepare(scenario, seed, overrides)
+    job = prepare(scenario, seed, overrides)
     place = None
     if keep:
         name = run_name(job.scenario.name, job.seed, job.tables)
@@ -75,18 +76,7 @@ def run_scenario(
             on_progress(now_ns, start_ns, end_ns)
 
     with _quiet_collector():
-        simulation = Simulation(
-            job.scenario,
-            job.path,
-            job.rules,
-            job.seed,
-            recorder,
-            extra_agents=extra_agents,
-            book=job.book,
-            rule_changes=job.rule_changes,
-            funding_rates=job.funding.schedules,
-            folder=job.folder,
-        )
+        simulation = job.simulation(recorder, extra_agents)
         gc.freeze()  # accounts and books, too, stand to the end
         if on_start is not None:
             on_start(simulation)
@@ -102,7 +92,7 @@ def run_scenario(
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
     """A scenario with everything that its files say."""
 
     scenario: Scenario
@@ -114,12 +104,33 @@ class _Job:
     path: PricePath
     book: Book | None
     funding: FundingPlan
+    book_seeds: tuple[BookSeed, ...]
     instruments: tuple[Instrument, ...]
 
+    def simulation(
+        self,
+        emit: Callable[[Any], None],
+        extra_agents: tuple[tuple[str, AgentParameters], ...] = (),
+    ) -> Simulation:
+        """The simulation, before its first second. Raises UserError."""
+        return Simulation(
+            self.scenario,
+            self.path,
+            self.rules,
+            self.seed,
+            emit,
+            extra_agents=extra_agents,
+            book=self.book,
+            book_seeds=self.book_seeds,
+            rule_changes=self.rule_changes,
+            funding_rates=self.funding.schedules,
+            folder=self.folder,
+        )
 
-def _prepare(
+
+def prepare(
     scenario: str | Path, seed: int | None, overrides: Iterable[str] | Mapping[str, Any]
-) -> _Job:
+) -> Job:
     """Read and check all files before anything runs or is written. Raises UserError."""
     loaded, tables, folder = load_scenario(scenario, overrides)
     seed = loaded.seed if seed is None else seed
@@ -128,7 +139,7 @@ def _prepare(
         for number, change in enumerate(loaded.rule_changes)
     )
     rules = _rules("rules", loaded.rules)
-    return _Job(
+    return Job(
         loaded,
         tables,
         folder,
@@ -138,11 +149,12 @@ def _prepare(
         scenario_path(loaded, seed, folder),
         load_book(loaded, folder),
         load_funding(loaded, rules, folder),
+        load_book_seeds(loaded, folder),
         tuple(parse_instrument(name) for name in loaded.market.instruments),
     )
 
 
-def _open_directory(job: _Job, place: Path) -> RunDirectory:
+def _open_directory(job: Job, place: Path) -> RunDirectory:
     """The results folder, with what a reader must know of the path."""
     directory = RunDirectory.open(
         place,
@@ -161,7 +173,7 @@ def _open_directory(job: _Job, place: Path) -> RunDirectory:
 
 
 def _summary(
-    job: _Job, simulation: Simulation, recorder: Recorder, event_hash: str
+    job: Job, simulation: Simulation, recorder: Recorder, event_hash: str
 ) -> dict[str, Any]:
     """The counted part of summary.json."""
     house = simulation.house
@@ -177,6 +189,10 @@ def _summary(
     }
     if simulation.book is not None:
         summary["book"] = simulation.book.figures(house)
+    if simulation.seeded:
+        summary["book_seeds"] = {
+            seeded.source.seed.instrument_id: seeded.figures(house) for seeded in simulation.seeded
+        }
     return summary
 
 

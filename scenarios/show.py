@@ -20,6 +20,7 @@ from scenarios.cascade import NOT_A_FALL
 from scenarios.errors import UserError, show
 from scenarios.formats import coins, plural, price, ratio, signed_usd, usd
 from scenarios.run_directory import Run
+from scenarios.seed_view import COLUMNS, seed_notes, seed_rows
 from scenarios.story import STAGE_WORDS, Moment, StoryTeller, clock
 from scenarios.terminal import console, table
 
@@ -101,6 +102,9 @@ def print_summary(out: Console, run: Run) -> None:
         out.print(Text(f"  {sentence}"))
     out.print()
     out.print(_figures(run.summary))
+    seeds = run.summary.get("book_seeds", {})
+    if seeds:
+        out.print(_seeded_books(seeds))
     out.print(_reasons("rejected", run.summary["rejected_orders"]))
     out.print(_reasons("cancelled", run.summary["cancelled_orders"]))
     worst = _worst_accounts(run)
@@ -150,6 +154,14 @@ def _figures(s: dict[str, Any]) -> Table:
     for one, other in zip_longest(left, right, fillvalue=("", "")):
         built.add_row(*one, *other)
     return built
+
+
+def _seeded_books(seeds: dict[str, Any]) -> Group:
+    """What books began with, and what is left of it."""
+    built = table(*COLUMNS)
+    for row in seed_rows(seeds):
+        built.add_row(*row)
+    return Group(built, *(Text(note, style="dim") for note in seed_notes(seeds)), Text())
 
 
 def _reasons(title: str, counts: dict[str, int]) -> Text:

@@ -24,7 +24,7 @@ from accounts.insurance import InsuranceFunds
 from accounts.interest import charge_interest
 from accounts.repayment import force_repayments
 from accounts.risk_control import RiskControl
-from agents.base import Agent, AgentContext, AgentEvent
+from agents.base import Agent, AgentContext, AgentEvent, AgentProcess
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, MarketSetup, Setup
@@ -35,6 +35,7 @@ from risk import order_tables as t
 from risk.rules import RuleSet
 from scenarios.book_file import Book
 from scenarios.book_opening import open_book
+from scenarios.book_seeding import BookSeed, SeededBook, place_seeds, withdrawals
 from scenarios.clock import Clock
 from scenarios.config import Scenario
 from scenarios.market_sample import sample_market, sample_positions
@@ -56,8 +57,8 @@ class Simulation:
     """One run. `emit` gets every event; `run` plays the path to its end.
 
     extra_agents: (name, parameters) beside those of the scenario: a user's own traders. book: the
-    accounts of the scenario's [book], read and checked. funding_rates: by perpetual, in place of
-    the premium's.
+    accounts of the scenario's [book], book_seeds: the depth of its [[book_seeds]]; read and
+    checked. funding_rates: by perpetual, in place of the premium's.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Simulation:
         *,
         extra_agents: tuple[tuple[str, AgentParameters], ...] = (),
         book: Book | None = None,
+        book_seeds: tuple[BookSeed, ...] = (),
         rule_changes: tuple[tuple[int, RuleSet], ...] = (),
         funding_rates: Mapping[str, RateSchedule] | None = None,
         folder: Path = Path(),
@@ -101,6 +103,7 @@ class Simulation:
         self.agents: list[Agent] = []
         self._open_market()
         self._open_accounts(extra_agents)
+        self.seeded = self._seed_books(book_seeds)
         self.book = None if book is None else open_book(path.start_ns, self.house, book, scenario)
         for agent in self.agents:
             agent.start()
@@ -181,6 +184,36 @@ class Simulation:
         for venue in venues:
             venue.agent = agent
         self.agents.append(agent)
+
+    def _seed_books(self, seeds: tuple[BookSeed, ...]) -> list[SeededBook]:
+        """Place the orders of books that start with recorded depth, around the first marks."""
+        if not seeds:
+            return []
+        house = self.house
+        mids = []
+        for source in seeds:
+            listing = house.listings[source.seed.instrument_id]
+            mark = int(house.market.mark_ticks[listing.number])
+            # a dated future is marked at the index until its book has shown a basis
+            mids.append(round(mark * self.world.carry(listing.instrument)))
+        seeded = place_seeds(
+            self.path.start_ns, house, seeds, self._setup(), mids, self.counterparty
+        )
+        self.deliver()  # to nobody: the owners are no agents
+        for one in seeded:
+            if one.source.seed.half_life_s is not None:
+                self.env.process(self._withdraw(one))
+        return seeded
+
+    def _withdraw(self, seeded: SeededBook) -> AgentProcess:
+        """Take a seed's orders out of the book as their times come."""
+        for after_ns, order in withdrawals(seeded, self.streams):
+            due_ns = self.path.start_ns + after_ns
+            if due_ns >= self.path.end_ns:
+                return
+            yield self.env.timeout(due_ns - self.env.time_ns)
+            self.house.cancel(due_ns, order.owner, order.order_id)
+            self.deliver()
 
     def _setup(self) -> Setup:
         market = self.house.market

@@ -44,7 +44,11 @@ def twin_overrides(twin: str, tables: Mapping[str, Any]) -> list[str]:
     if key == "mode":
         if value not in MODES:
             raise UserError(f"--twin: mode: {show(value)} is not one of {', '.join(MODES)}")
-        agents = [f"agents.{n}.account_mode={value}" for n in range(len(tables["agents"]))]
+        agents = [
+            f"{entries}.{n}.account_mode={value}"
+            for entries in ("agents", "book_seeds")
+            for n in range(len(tables.get(entries, ())))
+        ]
         return agents + ([f"book.mode={value}"] if "book" in tables else [])
     return [twin]
 

@@ -17,17 +17,14 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from exchange.instrument import InstrumentKind, parse_instrument
-from risk.rules import RulesError, load_rules
 from scenarios.acceptance import acceptance_command
 from scenarios.bands import BANDS, Measured, measure
 from scenarios.config import Scenario, load_scenario
 from scenarios.errors import UserError
 from scenarios.fact_collector import DayFacts, FactCollector
-from scenarios.funding_record import load_funding
-from scenarios.run import scenario_path
+from scenarios.run import prepare
 from scenarios.run_command import parse_seed
 from scenarios.run_directory import finite, write_json, write_text
-from scenarios.simulation import Simulation
 from scenarios.sweep import open_executor
 from scenarios.terminal import console, table
 from scenarios.validate_page import render_page
@@ -50,20 +47,9 @@ def watched_instrument(scenario: Scenario) -> str:
 
 def simulate_day(scenario: str, overrides: Sequence[str], seed: int) -> DayFacts:
     """Run the scenario once, in memory, and keep its facts. Raises UserError."""
-    loaded, _, folder = load_scenario(scenario, overrides)
-    try:
-        rules = load_rules(loaded.rules)
-    except RulesError as error:
-        raise UserError(f"rules: {error}") from None
-    collector = FactCollector(watched_instrument(loaded))
-    simulation = Simulation(
-        loaded,
-        scenario_path(loaded, seed, folder),
-        rules,
-        seed,
-        collector,
-        funding_rates=load_funding(loaded, rules, folder).schedules,
-    )
+    job = prepare(scenario, seed, overrides)
+    collector = FactCollector(watched_instrument(job.scenario))
+    simulation = job.simulation(collector)
     collector.watch(simulation)
     simulation.run()
     return collector.facts(seed)
