@@ -26,9 +26,11 @@ from risk.risk_unit import (
 from risk.rules import RuleSet
 from risk.stress_kernels import (
     InstrumentTerms,
+    RoundedStress,
     StressPrices,
     StressRows,
     StressRules,
+    round_rows,
     stress_rows,
 )
 
@@ -223,21 +225,6 @@ def _terms(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RoundedStress:
-    """Stress rows per LOT whose integer multiples add up without any rounding error.
-
-    rows: float64 (instruments, columns), every entry a multiple of `quantum[unit, column]`, a power
-    of two; mr7_long, mr7_short: multiples of `mr7_quantum[unit]`.
-    """
-
-    rows: Floats
-    mr7_long: Floats
-    mr7_short: Floats
-    quantum: Floats
-    mr7_quantum: Floats
-
-
 def rounded(
     table: StressTable, lots_per_contract: Floats, limit_lots: float | Floats
 ) -> RoundedStress:
@@ -249,26 +236,18 @@ def rounded(
     an entry moves by at most 2^-52 x (sum over the unit of limit x |entry|).
     Source: design.md sections 3 and 5.
     """
-    limits = np.broadcast_to(np.asarray(limit_lots, np.float64), lots_per_contract.shape)
-    per_lot = table.rows / lots_per_contract[:, None]
-    charges = np.stack((table.mr7_long, table.mr7_short), axis=1) / lots_per_contract[:, None]
-    quantum = _quantum(per_lot, limits, table.unit_of, len(table.units))
-    mr7_quantum = _quantum(charges, limits, table.unit_of, len(table.units)).max(axis=1)
-    grain = quantum[table.unit_of]
-    mr7_grain = mr7_quantum[table.unit_of]
-    return RoundedStress(
-        rows=np.rint(per_lot / grain) * grain,
-        mr7_long=np.rint(charges[:, 0] / mr7_grain) * mr7_grain,
-        mr7_short=np.rint(charges[:, 1] / mr7_grain) * mr7_grain,
-        quantum=quantum,
-        mr7_quantum=mr7_quantum,
+    count, width = table.rows.shape
+    units = len(table.units)
+    limits = np.ascontiguousarray(np.broadcast_to(np.asarray(limit_lots, np.float64), count))
+    out = RoundedStress(
+        np.empty((count, width)),
+        np.empty(count),
+        np.empty(count),
+        np.empty((units, width)),
+        np.empty(units),
     )
-
-
-def _quantum(per_lot: Floats, limits: Floats, unit_of: Ints, units: int) -> Floats:
-    """Power of two per (unit, column) that keeps a full account below 2^52 quanta."""
-    largest = np.zeros((units, per_lot.shape[1]))
-    np.add.at(largest, unit_of, np.abs(per_lot) * limits[:, None])
-    # An empty column needs no quantum; 1 keeps the division harmless.
-    exponent = np.where(largest > 0.0, np.frexp(largest)[1] - 52, 0)
-    return np.ldexp(1.0, exponent)
+    rows = StressRows(
+        table.rows, table.mr7_long, table.mr7_short, table.mark, table.gamma, table.value
+    )
+    round_rows(rows, lots_per_contract, limits, table.unit_of, out)
+    return out

@@ -5,6 +5,7 @@ Source: portfolio-margin.md 16.1, 16.2, 16.4 to 16.11.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -224,3 +225,55 @@ def stress_rows(
                     row[at.SHOCKS * state + s] = row[at.SAME + s]
             out.mr7_long[i] = abs(delta) * terms.minimum_rate[i]
             out.mr7_short[i] = out.mr7_long[i]
+
+
+class RoundedStress(NamedTuple):
+    """Stress rows per LOT whose integer multiples add up without any rounding error.
+
+    rows: float64 (instruments, columns), every entry a multiple of `quantum[unit, column]`, a power
+    of two; mr7_long, mr7_short: multiples of `mr7_quantum[unit]`.
+    """
+
+    rows: Floats
+    mr7_long: Floats
+    mr7_short: Floats
+    quantum: Floats
+    mr7_quantum: Floats
+
+
+@njit(cache=True, forceinline=True)
+def _quantum(largest: float) -> float:
+    """The power of two of which `largest` is below 2^52; 1 for 0, which needs none."""
+    return math.ldexp(1.0, math.frexp(largest)[1] - 52) if largest > 0.0 else 1.0
+
+
+@njit(cache=True)
+def round_rows(
+    table: StressRows, lots_per_contract: Floats, limits: Floats, unit_of: Ints, out: RoundedStress
+) -> None:
+    """Round the rows of one lot to the quanta of their unit.
+
+    lots_per_contract, limits (lots), unit_of: (instruments,). O(instruments x columns).
+    """
+    rows, quantum, charges = table.rows, out.quantum, out.mr7_quantum
+    quantum[:] = 0.0
+    charges[:] = 0.0
+    largest_long, largest_short = np.zeros(charges.size), np.zeros(charges.size)
+    for i in range(unit_of.size):
+        unit, lots, limit = unit_of[i], lots_per_contract[i], limits[i]
+        for j in range(rows.shape[1]):
+            quantum[unit, j] += abs(rows[i, j] / lots) * limit
+        largest_long[unit] += abs(table.mr7_long[i] / lots) * limit
+        largest_short[unit] += abs(table.mr7_short[i] / lots) * limit
+    for unit in range(charges.size):
+        for j in range(rows.shape[1]):
+            quantum[unit, j] = _quantum(quantum[unit, j])
+        charges[unit] = max(_quantum(largest_long[unit]), _quantum(largest_short[unit]))
+    for i in range(unit_of.size):
+        unit, lots = unit_of[i], lots_per_contract[i]
+        for j in range(rows.shape[1]):
+            grain = quantum[unit, j]
+            out.rows[i, j] = np.rint(rows[i, j] / lots / grain) * grain
+        grain = charges[unit]
+        out.mr7_long[i] = np.rint(table.mr7_long[i] / lots / grain) * grain
+        out.mr7_short[i] = np.rint(table.mr7_short[i] / lots / grain) * grain

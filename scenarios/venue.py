@@ -68,9 +68,8 @@ class VenueMarket:
         return last * self.tick if last else nan
 
     def mark_price(self) -> float:
-        return float(self._simulation.house.market.terms[self._listing.number, t.M_REFERENCE]) * (
-            self.tick
-        )
+        terms = self._simulation.house.market.terms
+        return terms.item(self._listing.number, t.M_REFERENCE) * self.tick
 
     def index_price(self) -> float:
         return self._simulation.world.index_price(self.instrument.base, self.instrument.quote)
