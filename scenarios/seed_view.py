@@ -8,7 +8,7 @@ from typing import Any
 
 from scenarios.formats import percent, plural, price, ratio, usd
 
-COLUMNS = ("seeded book", "orders", "USD", "from", "to", "filled", "left")
+COLUMNS = ("seeded book", "orders", "USD", "reaches", "filled", "cancelled", "left")
 
 
 def seed_rows(seeds: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -18,9 +18,9 @@ def seed_rows(seeds: Mapping[str, Any]) -> list[tuple[str, ...]]:
             f"{instrument_id} {name}",
             f"{book[name]['orders']:,}",
             usd(book[name]["usd"]),
-            price(book[name]["best"]),
             price(book[name]["last"]),
             percent(book[name]["filled_share"], 0),
+            percent(1.0 - book[name]["filled_share"] - book[name]["resting_share"], 0),
             percent(book[name]["resting_share"], 0),
         )
         for instrument_id, book in seeds.items()
