@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from scenarios.bar_file import format_time
 from scenarios.config import load_scenario, shipped_scenarios
 from scenarios.errors import UserError
 from scenarios.run import run_scenario
+from scenarios.run_directory import Run
 from scenarios.sweep_grid import make_tasks, parse_grid
 
 SECOND_NS = 10**9
@@ -115,6 +118,24 @@ def test_the_newcomer_s_depeg_liquidates_those_who_hold_the_coin(tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(PROMISED - {"calm-day"}))
-def test_a_whole_run_is_exact(name: str) -> None:
-    summary = run_scenario(name, keep=False)
+def test_a_whole_run_is_exact_and_nobody_insists_on_what_is_refused(
+    name: str, tmp_path: Path
+) -> None:
+    summary = run_scenario(name, out=tmp_path / "run")
     assert set(summary["conservation_error_atoms"].values()) == {0}
+    assert often_refused(Run.load(tmp_path / "run")) == {}
+
+
+def often_refused(run: Run) -> dict[tuple[str, str], int]:
+    """Refusals by entry of agents and code, where they are more than five and than five of a
+    thousand orders."""
+    names = [name.split("/")[0] for name in run.account_names]
+    sent: Counter[str] = Counter()
+    refused: Counter[tuple[str, str]] = Counter()
+    orders = run.orders.select("event", "account", "reason").cast({"event": pl.String})
+    for event, account, reason in orders.iter_rows():
+        if event in ("accepted", "rejected"):
+            sent[names[account]] += 1
+            if event == "rejected":
+                refused[names[account], str(reason)] += 1
+    return {key: n for key, n in refused.items() if n > max(5, 0.005 * sent[key[0]])}
