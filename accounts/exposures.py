@@ -16,6 +16,7 @@ import numpy as np
 from risk import layout as at
 from risk import order_kernels as kernels
 from risk import order_rows as rows
+from risk import order_standing as standing
 from risk import order_tables as t
 from risk import order_watch as watch
 
@@ -332,6 +333,22 @@ class Exposures:
         self.looked, self.weak = self._looked[:found], self._weak[:weak]
         figures: NDArray[np.float64] = self.account_sums[:count]
         return figures
+
+    def flagged(
+        self,
+        unsettled: NDArray[np.int64],
+        states: NDArray[np.int64],
+        next_warning_ns: NDArray[np.int64],
+        apart: NDArray[np.bool_],
+        now_ns: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Accounts to look at after `watch`, and those to compare again at the next mark; see
+        `order_standing.flag`."""
+        flagged, kept = np.empty((2, len(self.weak) + len(unsettled)), np.int64)
+        found, left = standing.flag(
+            self.weak, unsettled, states, next_warning_ns, apart, now_ns, flagged, kept, self._x
+        )
+        return flagged[:found], kept[:left]
 
     def over_borrow_limit(self) -> list[int]:
         """Of the accounts that the last `watch` looked at, those with open orders whose fills would

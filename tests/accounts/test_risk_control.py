@@ -12,6 +12,7 @@ import pytest
 from accounts.account import Account
 from accounts.events import AccountState, MarginWarning
 from exchange.events import CancelReason, OrderCancelled, OrderRejected, RejectReason
+from risk import order_standing
 from tests.accounts.small_exchange import SmallExchange, rules_with, states, steps
 
 SWAP, SPOT = "BTC-USDT-SWAP", "BTC-USDT"
@@ -187,3 +188,7 @@ def test_thresholds_and_interval_are_parameters() -> None:
     assert exchange.check(BTC=33_000.0) == []  # 3,000 < 4,026, but within the interval
     exchange.check(seconds=4.0)
     assert account.state == S.LIQUIDATING
+
+
+def test_the_kernel_numbers_the_states_as_the_events_do() -> None:
+    assert [order_standing.__dict__[state.name] for state in AccountState] == list(AccountState)
