@@ -19,6 +19,7 @@ from accounts.account import AccountMode
 from accounts.protection import MMP_TYPES, Protection
 from exchange.events import CancelReason, RejectReason
 from exchange.order import OrderType, StpMode
+from risk import order_tables as t
 from risk.order_tables import ACCEPTED_REDUCING, NO_BORROW
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class OrderConditions:
     def refusal(
         self, now_ns: int, account: Account, listing: Listing, request: OrderRequest
     ) -> Refusal | None:
-        """Why the order may not enter; None if it may. O(1), O(orders) close to the limit."""
+        """Why the order may not enter; None if it may. O(1)."""
         if request.client_order_id and self.client_order(account, request.client_order_id):
             return RejectReason.DUPLICATE_CLIENT_ORDER_ID, request.client_order_id
         if len(account.orders) >= self.limits.open_orders_per_instrument:
@@ -79,7 +80,10 @@ class OrderConditions:
         limits = self.limits
         if len(account.orders) >= limits.open_orders:
             return f"{len(account.orders)} open orders of {limits.open_orders}"
-        here = sum(order.instrument is listing.instrument for order in account.orders.values())
+        position = account.positions.get(listing.number)
+        here = 0
+        if position is not None:
+            here = int(self.house.exposures.positions[position.row, t.P_ORDERS])
         if here >= limits.open_orders_per_instrument:
             return f"{here} open orders in the instrument of {limits.open_orders_per_instrument}"
         return ""

@@ -220,10 +220,11 @@ def set_cash(n: int, atoms: int, x: Ints) -> None:
 
 @njit(cache=True, forceinline=True)
 def _count_order(k: int, side: int, change: int, x: Ints) -> None:
-    """One order more or less in the unit and account of position row `k`."""
+    """One order more or less in position row `k`, its unit and its account."""
     p, u, a = positions_of(x), units_of(x), accounts_of(x)
     column = t.U_BUYS if _in_buy_set(k, side, x) else t.U_SELLS
     u[p[k, t.P_UNIT], column] += change
+    p[k, t.P_ORDERS] += change
     a[p[k, t.P_ACCOUNT], t.A_ORDERS] += change
     touch(p[k, t.P_ACCOUNT], x)
 

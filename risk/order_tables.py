@@ -35,7 +35,8 @@ P_BUY: Final = 9  # lots of open buy orders
 P_SELL: Final = 10
 P_FIRST: Final = 11  # first open order
 P_LEVERAGE: Final = 12  # 1e-6, where the account's mode has one
-POSITION_COLUMNS: Final = 13
+P_ORDERS: Final = 13  # number of open orders
+POSITION_COLUMNS: Final = 14
 
 # orders
 O_POSITION: Final = 0

@@ -145,6 +145,9 @@ def check_house(house: ClearingHouse) -> None:
                 order.price_ticks,
                 order.remaining_lots,
             ]
+        for position in account.positions.values():
+            here = sum(o.instrument is position.instrument for o in account.orders.values())
+            assert house.exposures.positions[position.row, t.P_ORDERS] == here
         _check_balances(house, account)
         _check_tables(house, account)
 
