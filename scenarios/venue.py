@@ -104,6 +104,8 @@ class VenueMarket:
 class VenueAccount:
     """`AccountView` of one account; margin figures as of the last time they were computed."""
 
+    __slots__ = ("_account", "_house")
+
     def __init__(self, simulation: Simulation, account: Account) -> None:
         self._house = simulation.house
         self._account = account
@@ -145,6 +147,8 @@ class VenueAccount:
 
 class VenueConnection:
     """`Venue` of one account."""
+
+    __slots__ = ("_simulation", "_view", "agent", "desk", "hedged_outside", "owner", "send")
 
     def __init__(
         self, simulation: Simulation, account: Account, latency_ns: int, *, hedged_outside: bool
