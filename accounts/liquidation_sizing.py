@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -135,8 +135,7 @@ def unit_figures(view: View, unit: int) -> UnitFigures:
     return UnitFigures(vector, out, use * usd)
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """A leg before it is sized: at most `most` lots (> 0) of `side` in an instrument."""
 
     position: Position
@@ -255,10 +254,7 @@ def share_needed(before: Standing, after: Standing, stop_ratio: float, grain: fl
 def partly(before: Standing, after: Standing, share: float) -> Standing:
     """The account after a share of a step, by the same linear estimate."""
     return Standing(
-        *(
-            (1.0 - share) * getattr(before, name) + share * getattr(after, name)
-            for name in ("adjusted", "requirement", "equity", "maintenance", "initial")
-        )
+        *((1.0 - share) * was + share * would for was, would in zip(before, after, strict=True))
     )
 
 

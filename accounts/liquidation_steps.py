@@ -10,8 +10,7 @@ Source: liquidation-and-losses.md section 2 (guard, sizing, execution).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from accounts.bankruptcy import NO_BANKRUPTCY_PRICE, bankruptcy_ticks
 from exchange.units import divide_rounded
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 E8 = 10**8
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """An account's figures at one moment, USD."""
 
     adjusted: float
@@ -54,8 +52,7 @@ def standing(house: ClearingHouse, account: Account) -> Standing:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(NamedTuple):
     """One trade of a step: signed lots, limit, and the average price its book offers.
 
     final: the limit is at its bound and cannot widen. penalty_e8: what a forced repayment takes of
@@ -84,8 +81,7 @@ class Leg:
         return fee, divide_rounded(value * self.penalty_e8, E8)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A candidate: its legs, why, and how much it improves (larger is better)."""
 
     stage: LiquidationStage
