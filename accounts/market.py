@@ -26,6 +26,7 @@ from risk.borrowing import borrow_arrays
 from risk.collateral import discount_arrays
 from risk.contracts import Contract, MarketSnapshot
 from risk.kernels import borrow_rates, discounted_value, unit_margin
+from risk.option_slopes import write_option_slopes
 from risk.stress import StressPlan, rounded
 from risk.stress_kernels import StressPrices
 
@@ -63,8 +64,10 @@ class Market:
 
     usd_index_e8: USD per unit of each currency in 1e-8; index_e8: per pair in its quote;
     mark_ticks: int64 (instruments,). `version` counts the marks; it is 0 before the first. prices:
-    float64, the USD value of every currency, mark and index of every instrument, and the time as a
-    price that grows by a relative delta in delta years: all that a margin may move with.
+    float64, all that a margin may move with: the USD value of every currency; mark, index, forward
+    and volatility of every instrument, one after another; the time as a price that grows by a
+    relative delta in delta years. Forward and volatility are 0 for all but options, whose mark
+    follows from them and is 0 here.
     """
 
     def __init__(
@@ -107,7 +110,7 @@ class Market:
         self.unit_terms: NDArray[np.float64] = np.zeros(self.plan.params.values.shape)
         self.currency_terms = np.zeros((len(self.currencies), t.CURRENCY_TERMS))
         self.rule_terms = np.zeros(t.RULE_TERMS)
-        self.prices = np.zeros(len(self.currencies) + 2 * count + 1)
+        self.prices = np.zeros(len(self.currencies) + 4 * count + 1)
         self.rule_terms[t.R_FIRST_COLUMN] = self.first_column
         self.rule_terms[t.R_SPOT_FEE] = self.rules.fees.liquidation_borrow
         control = self.rules.liquidation
@@ -217,8 +220,7 @@ class Market:
         terms[:, t.M_VALUE] = np.where(self._spot, 0.0, value)
         terms[:, t.M_MR7_LONG] = lots.mr7_long
         terms[:, t.M_MR7_SHORT] = lots.mr7_short
-        clock = math.exp(time_ns / YEAR_NS)
-        self.prices[:] = np.concatenate((usd, reference, prices.pair_index, (clock,)))
+        self._write_prices(time_ns, prices, usd, reference)
         usd_base = usd[self._base]
         notional = self._units_per_lot * np.where(self._inverse, 1.0, usd_base)
         terms[:, t.M_NOTIONAL] = notional
@@ -228,6 +230,17 @@ class Market:
             )
             terms[options, t.M_SHORT_INITIAL] = notional[options] * initial
             terms[options, t.M_SHORT_MAINTENANCE] = notional[options] * maintenance
+            write_option_slopes(
+                options,
+                self._lots_per_contract,
+                self.plan.terms,
+                prices,
+                self.plan.shared_rules(),
+                self.unit_terms,
+                self.plan.unit_of,
+                time_ns,
+                terms,
+            )
         terms[:, t.M_FEE] = self._taker * notional * 1e8
         cap = self.rules.fees.option_cap * self._tick * self._units_per_lot * usd_base * 1e8
         terms[:, t.M_FEE_CAP] = np.where(self._option, cap, np.inf)
@@ -235,6 +248,21 @@ class Market:
             self._inverse | self._option,
             notional,
             np.abs(terms[:, t.M_RATE] * reference) * self._settle_scale * usd[self._settle],
+        )
+
+    def _write_prices(
+        self,
+        time_ns: int,
+        prices: StressPrices,
+        usd: NDArray[np.float64],
+        reference: NDArray[np.float64],
+    ) -> None:
+        """All that a margin may move with, for `Exposures.watch`."""
+        marks = np.where(self._option, 0.0, reference)
+        forward, volatility = np.nan_to_num(prices.forward), np.nan_to_num(prices.volatility)
+        clock = math.exp(time_ns / YEAR_NS)
+        self.prices[:] = np.concatenate(
+            (usd, marks, prices.pair_index, forward, volatility, (clock,))
         )
 
     def snapshot(self) -> MarketSnapshot:

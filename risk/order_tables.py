@@ -97,7 +97,8 @@ V_FEE: Final = 6  # liquidation fee of the borrowing, USD (16.15)
 V_EQUITY: Final = 7  # undiscounted USD value
 V_LIABILITY: Final = 8  # potential borrowing L_c in coins
 V_CAP: Final = 9  # the user's cap on spot in use, coins
-CURRENCY_EXTRA: Final = 10
+V_SLOPE: Final = 10  # of the equity in positions settled in it, as the watch found it
+CURRENCY_EXTRA: Final = 11
 
 # accounts
 A_UNIT: Final = 0  # first unit row
@@ -146,7 +147,13 @@ M_TIER_RATE: Final = 10  # maintenance rate of the first tier
 M_TIER_STEP: Final = 11  # further rate of each tier
 M_SHORT_INITIAL: Final = 12  # margin of a short option, USD per lot (11.8)
 M_SHORT_MAINTENANCE: Final = 13
-TERM_COLUMNS: Final = 14
+# options: how fast figures change, USD per lot and relative move (`option_slopes`)
+M_EQUITY_SLOPE: Final = 14
+M_MARGIN_SLOPE: Final = 15  # scenario margin, but for what follows from spot in use and the peg
+M_DELTA_SLOPE: Final = 16  # USD delta
+M_VALUE_SLOPE: Final = 17
+M_LIFE: Final = 18  # years that a radius may last; 0: no radius
+TERM_COLUMNS: Final = 19
 
 # kinds
 SPOT: Final = 0

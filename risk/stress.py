@@ -110,7 +110,7 @@ class StressPlan:
         """The stress table of one mark.  O(instruments x cells), about 2 us for an option."""
         count = len(self.contracts)
         out = StressRows(np.empty((count, self.width)), *(np.empty(count) for _ in range(5)))
-        stress_rows(self.terms, prices, self._shared(), time_ns, out)
+        stress_rows(self.terms, prices, self.shared_rules(), time_ns, out)
         self.params.update(time_ns, usd_usdt, usd_usdc)
         return StressTable(
             contracts=self.contracts,
@@ -127,7 +127,8 @@ class StressPlan:
             value=out.value,
         )
 
-    def _shared(self) -> StressRules:
+    def shared_rules(self) -> StressRules:
+        """The numbers of the rule set that all rows share."""
         shock = self.rules.spot_shock
         years = self.rules.time_decay.days / DAYS_PER_YEAR
         volatility = shared_tables(self.rules)[0]
