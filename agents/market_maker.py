@@ -14,15 +14,16 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Len, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, MarketView
+from agents.base import SECOND, Agent, AgentContext, AgentEvent, AgentProcess, MarketView
 from agents.draws import Draws
 from agents.ladder import Ladder
 from agents.parameters import AgentParameters, require_rising
 from agents.setup import AccountPlan, Setup, trading_balances
-from exchange.events import Fill
+from exchange.events import Fill, OrderRejected, RejectReason
 from exchange.order import Side
 
 OFFSETS_BP = (0.0, 0.4, 1.0, 2.0, 3.5, 5.5, 8.0, 12.0, 20.0, 35.0, 60.0, 100.0, 160.0)
+PRICE_LIMITS = (RejectReason.PRICE_LIMIT_BUY, RejectReason.PRICE_LIMIT_SELL)
 FIRST_GAP_BP = 0.2
 LAST_GAP_BP = 60.0
 
@@ -118,6 +119,15 @@ class MarketMakerParameters(AgentParameters):
         doc("starting money of one maker; ample, so that the venue never liquidates a maker"),
     ] = 400.0
 
+    refusal_seconds: Annotated[
+        float,
+        Interval(ge=0, le=1e6),
+        Unit("s"),
+        doc(
+            "it takes a side away after an order refused there for margin or a limit of its account"
+        ),
+    ] = 600.0
+
     def __post_init__(self) -> None:
         require_rising("offsets_bp", self.offsets_bp)
 
@@ -172,6 +182,7 @@ class MarketMaker(Agent):
         self.losses = 0.0
         self.showing = 1.0
         self.withdrawn_until_ns = -1
+        self._refused_until_ns = {Side.BUY: -1, Side.SELL: -1}
         self._last_ns = 0
         self._last_mid = float("nan")
         self._last_fair = 0.0
@@ -196,6 +207,9 @@ class MarketMaker(Agent):
     def on_event(self, event: AgentEvent) -> None:
         if type(event) is Fill:
             self.inventory += self.own_fill_lots(event)
+        elif type(event) is OrderRejected and event.reason not in PRICE_LIMITS:
+            until = self.now_ns + int(self.parameters.refusal_seconds * SECOND)
+            self._refused_until_ns[event.request.side] = until
 
     def quote(self) -> None:
         """Look at the market once and bring the ladder to its targets."""
@@ -240,7 +254,8 @@ class MarketMaker(Agent):
     def _move(
         self, side: Side, prices: list[int], targets: list[float], tolerances: list[float]
     ) -> None:
-        if side * self.inventory > self.inventory_limit:
+        refused = self.now_ns < self._refused_until_ns[side]
+        if refused or side * self.inventory > self.inventory_limit:
             self.ladder.withdraw(side)
         else:
             self.ladder.move(side, prices, targets, tolerances, self.draws.normal)

@@ -13,6 +13,7 @@ from agents.market_maker import (
     microprice,
     smaller_gaps,
 )
+from exchange.events import OrderRejected, RejectReason
 from exchange.order import Side
 from tests.agents.fake_venue import FakeExchange
 
@@ -157,3 +158,22 @@ def test_makers_quote_into_an_empty_or_one_sided_book() -> None:
     best_bid = market.best_bid_ticks()
     assert best_bid == 498_999  # slid behind the stranger, never crossing
     assert log(market.mid()) < log(50_000)
+
+
+def test_a_side_that_was_refused_for_margin_is_taken_away_for_a_while() -> None:
+    """Its standing orders go, the other side stays; a price limit, which moves, is no reason."""
+    exchange, maker = one_maker(size_log_sd=0.0)
+    quote(exchange, maker)
+    market = exchange.markets[PERPETUAL]
+    request = next(r for r in exchange.venues[0].sent if r.side == Side.BUY)
+    owner = exchange.venues[0].owner
+    maker.on_event(OrderRejected(0, request, owner, RejectReason.PRICE_LIMIT_BUY))
+    quote(exchange, maker)
+    assert len(market.depth(Side.BUY, 99)) == 13
+    maker.on_event(OrderRejected(0, request, owner, RejectReason.INSUFFICIENT_MARGIN))
+    quote(exchange, maker)
+    assert market.depth(Side.BUY, 99) == []
+    assert len(market.depth(Side.SELL, 99)) == 13
+    exchange.run(605)
+    quote(exchange, maker)
+    assert len(market.depth(Side.BUY, 99)) == 13
