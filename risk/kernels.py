@@ -120,15 +120,11 @@ def _term_risks(vector: Floats, params: Floats, unit: int, out: Floats) -> None:
         column = at.EXPIRIES + at.PER_EXPIRY * e
         vega = vector[column + at.EXPIRY_VEGA]
         points = params[unit, expiry + at.PER_EXPIRY * e + at.EXPIRY_POINTS]
-        if vega > 0.0:
-            vega_long += vega * points
-        else:
-            vega_short -= vega * points
+        vega_long += max(0.0, vega) * points
+        vega_short += max(0.0, -vega) * points
         value = vector[column + at.EXPIRY_VALUE_YEARS]
-        if value > 0.0:
-            value_long += value
-        else:
-            value_short -= value
+        value_long += max(0.0, value)
+        value_short += max(0.0, -value)
     out[at.OUT_MR3] = params[unit, at.U_VEGA_FACTOR] * min(vega_long, vega_short)
     out[at.OUT_MR5] = params[unit, at.U_INTEREST_SHIFT] * min(value_long, value_short)
 
@@ -204,7 +200,8 @@ def tiered_charge(raw: float, params: Floats, unit: int) -> float:
 @njit(cache=True, forceinline=True)
 def _hedge(a: float, b: float) -> float:
     """What two cash deltas hedge of each other: the smaller size, if the signs differ."""
-    return min(abs(a), abs(b)) if a * b < 0.0 else 0.0
+    # Without a branch, whose outcome is a coin toss.
+    return float(max(0.0, min(a, -b), min(-a, b)))
 
 
 @njit(cache=True, forceinline=True)
@@ -223,11 +220,11 @@ def peg_hedges(usdt: float, usdc: float, usd: float) -> tuple[float, float, floa
 
 
 @njit(cache=True, forceinline=True)
-def _depeg(vector: Floats, params: Floats, unit: int) -> float:
+def depeg_charge(usdt: float, usdc: float, usd: float, params: Floats, unit: int) -> float:
     """MR9: marginal charge of the hedged volumes of three pairs.  Source: 6.9, 16.11."""
-    first, second, third = peg_hedges(
-        vector[at.CASH_USDT], vector[at.CASH_USDC], vector[at.CASH_USD]
-    )
+    first, second, third = peg_hedges(usdt, usdc, usd)
+    if first + second + third == 0.0:
+        return 0.0
     count, bounds = int(params[unit, at.U_PEG_COUNT]), int(params[unit, at.U_PEG_FROM])
     charge = 0.0
     for pair in range(at.PEG_PAIRS if count > 0 else 0):
@@ -269,7 +266,8 @@ def unit_margin_of(
         out[at.OUT_MR4] = _hedged_basis(vector, spot_usd, params, unit)
     out[at.OUT_MR7] = tiered_charge(mr7_raw, params, unit)
     out[at.OUT_MR8] = 0.0
-    out[at.OUT_MR9] = _depeg(vector, params, unit)
+    usdt, usdc, usd = vector[at.CASH_USDT], vector[at.CASH_USDC], vector[at.CASH_USD]
+    out[at.OUT_MR9] = depeg_charge(usdt, usdc, usd, params, unit)
     largest = max(out[at.OUT_MR1], out[at.OUT_MR2], out[at.OUT_MR6])
     scenario = largest + out[at.OUT_MR3] + out[at.OUT_MR4] + out[at.OUT_MR5] + out[at.OUT_MR9]
     out[at.OUT_MMR] = max(scenario, out[at.OUT_MR7])

@@ -1,0 +1,177 @@
+"""The pass over all accounts against the margin kernel, unit by unit; eight numbers at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numba import njit
+
+from risk import account_kernels as ak
+from risk import eight
+from risk import layout as at
+from risk.borrowing import borrow_arrays
+from risk.collateral import discount_arrays
+from risk.contracts import OPTION
+from risk.kernels import raw_charge, spot_in_use, unit_margin, weighted_rows
+from risk.packed_rows import TENORS, packed
+from risk.rules import load_rules
+from risk.stress import build_stress
+from tests.risk.samples import contract, market
+
+# Nine expiries and the perpetuals are ten tenors: more than one block of eight.
+EXPIRIES = tuple(f"2503{day:02d}" for day in range(20, 29))
+FUTURES = tuple(f"BTC-USD-{expiry}" for expiry in EXPIRIES)
+OPTIONS = tuple(
+    f"BTC-USD-{expiry}-{strike}-{side}"
+    for expiry in EXPIRIES
+    for strike, side in ((50000, "P"), (60000, "C"), (60000, "P"), (80000, "C"))
+)
+PERPETUALS = tuple(
+    f"{coin}-{quote}-SWAP" for coin in ("BTC", "ETH", "SOL") for quote in ("USDT", "USDC", "USD")
+)
+CONTRACTS = tuple(map(contract, (*PERPETUALS, *FUTURES, *OPTIONS, "ETH-USD-250328")))
+SNAPSHOT = replace(
+    market(
+        {"BTC": 60_000.0, "ETH": 3_000.0, "SOL": 150.0, "USDT": 0.98, "USDC": 0.97},
+        mark={name: 60_000.0 + 90.0 * n for n, name in enumerate(FUTURES)}
+        | {"ETH-USD-250328": 3_030.0},
+        implied_vol=dict.fromkeys(OPTIONS, 0.6),
+    ),
+    time_ns=1_739_000_000 * 10**9,
+)
+CURRENCIES = ("BTC", "ETH", "SOL", "USDC", "USDT")
+ACCOUNTS = 400
+
+
+def _market(name: str) -> ak.MarketArrays:
+    rules = load_rules(name)
+    table = build_stress(CONTRACTS, SNAPSHOT, rules)
+    number = {c: k for k, c in enumerate(CURRENCIES)}
+    return ak.MarketArrays(
+        rows=table.rows,
+        mr7_long=table.mr7_long,
+        mr7_short=table.mr7_short,
+        value=table.value,
+        settle=np.array([number[c.settle] for c in CONTRACTS]),
+        is_option=np.array([int(c.kind == OPTION) for c in CONTRACTS]),
+        unit_of=table.unit_of,
+        unit_params=table.unit_params,
+        unit_base=np.array([number[u.base] for u in table.units]),
+        usd=np.array([SNAPSHOT.usd(c) for c in CURRENCIES]),
+        discounts=discount_arrays(rules, CURRENCIES),
+        borrows=borrow_arrays(rules, CURRENCIES),
+        fee_rate=rules.fees.liquidation_borrow,
+    )
+
+
+def _wild(marks: ak.MarketArrays) -> ak.MarketArrays:
+    """Other numbers in the places of a real table, so that every component is the largest often."""
+    rng = np.random.default_rng(7)
+    rows = marks.rows * np.exp(rng.normal(0.0, 1.0, marks.rows.shape))
+    cells = rows[:, : at.EXTREME_UP + 1]
+    cells += np.abs(cells).max(axis=1)[:, None] * rng.normal(0.0, 0.3, cells.shape)
+    rows[:, at.THETA] = cells[:, at.EXTREME_UP] * rng.normal(0.0, 0.5, len(rows))
+    return marks._replace(rows=rows, mr7_long=0.2 * marks.mr7_long, mr7_short=3.0 * marks.mr7_short)
+
+
+def _accounts(marks: ak.MarketArrays) -> ak.AccountArrays:
+    """Zero to nine positions of -3 to 3 or some thousand lots, funds of either sign, limits."""
+    rng = np.random.default_rng(20_250_328)
+    chosen = []
+    for count in rng.integers(0, 10, ACCOUNTS):
+        one = rng.choice(len(CONTRACTS), count, replace=False)
+        chosen.append(one[np.argsort(marks.unit_of[one], kind="stable")])
+    instrument = np.concatenate(chosen)
+    balances = len(CURRENCIES) * ACCOUNTS
+    lots = rng.integers(-3, 4, instrument.size) * rng.choice([1, 2_000], instrument.size)
+    usd = np.tile(marks.usd, ACCOUNTS)
+    limited = rng.random(balances) < 0.3
+    return ak.AccountArrays(
+        first_position=np.concatenate(([0], np.cumsum([one.size for one in chosen]))),
+        instrument=instrument,
+        lots=lots,
+        first_balance=np.arange(0, balances + 1, len(CURRENCIES)),
+        currency=np.tile(np.arange(len(CURRENCIES)), ACCOUNTS),
+        amount=rng.normal(0.0, 1e5, balances) / usd,
+        cap=np.where(limited, rng.uniform(0.0, 1.0, balances), np.inf),
+    )
+
+
+def _margins(held: ak.AccountArrays, marks: ak.MarketArrays, account: int) -> tuple[float, float]:
+    """Maintenance and initial margin of the units, one kernel call each."""
+    coins = held.amount[held.first_balance[account] :][: len(CURRENCIES)].copy()
+    caps = held.cap[held.first_balance[account] :][: len(CURRENCIES)]
+    mine = slice(held.first_position[account], held.first_position[account + 1])
+    instrument, lots = held.instrument[mine], held.lots[mine].astype(np.float64)
+    spot = lots * marks.value[instrument] * (1 - marks.is_option[instrument])
+    np.add.at(coins, marks.settle[instrument], spot)
+    maintenance, initial, out = 0.0, 0.0, np.zeros(at.OUT_SIZE)
+    for unit in sorted(set(marks.unit_of[instrument].tolist())):
+        here = marks.unit_of[instrument] == unit
+        which, size, params = instrument[here], lots[here], marks.unit_params[unit]
+        vector = weighted_rows(size, marks.rows[which])
+        raw = raw_charge(size, marks.mr7_long[which], marks.mr7_short[which])
+        base = marks.unit_base[unit]
+        use = spot_in_use(vector[at.COIN_DELTA], coins[base], caps[base])
+        unit_margin(vector, raw, use * params[at.U_TAKES_SPOT], marks.usd[base], params, out)
+        maintenance += out[at.OUT_MMR]
+        initial += params[at.U_INITIAL_FACTOR] * out[at.OUT_MMR]
+    return maintenance, initial
+
+
+@pytest.mark.parametrize("wild", [False, True])
+@pytest.mark.parametrize("name", ["okx-2025", "okx-2024", "okx-2021"])
+def test_units_have_the_margin_of_the_kernel(name: str, wild: bool) -> None:
+    marks = _wild(_market(name)) if wild else _market(name)
+    held = _accounts(marks)
+    rich = held._replace(amount=held.amount + 1e12)  # no borrowing on top of the units' margin
+    for funds in (held, rich):
+        result = np.empty((ACCOUNTS, ak.FULL_SIZE))
+        ak.full_margin(funds, marks, result)
+        expected = np.array([_margins(funds, marks, account) for account in range(ACCOUNTS)])
+        margins = result[:, [ak.FULL_MMR, ak.FULL_IMR]]
+        if funds is rich:
+            np.testing.assert_allclose(margins, expected, rtol=1e-12, atol=1e-9)
+        else:
+            assert np.all(margins >= expected * (1.0 - 1e-12))
+
+
+def test_every_instrument_has_delta_in_one_tenor_only() -> None:
+    marks = packed(_market("okx-2025"))
+    assert marks.tenors == 16
+    tenors = marks.rows[:, TENORS : TENORS + marks.tenors]
+    assert np.all((tenors != 0.0).sum(axis=1) == 1)
+
+
+@njit
+def _all_operations(rows: np.ndarray, out: np.ndarray) -> tuple[float, float]:
+    one, other = eight.load(rows, 0, 1), eight.load(rows, 1, 2)
+    eight.store(out, 0, 0, eight.times(one, 3.0))
+    eight.store(out, 1, 0, eight.product(one, other))
+    eight.store(out, 2, 0, eight.plus(one, other))
+    eight.store(out, 3, 0, eight.lesser(one, other))
+    eight.store(out, 4, 0, eight.greater(one, other))
+    eight.store(out, 5, 0, eight.below_zero(one))
+    eight.store(out, 6, 0, eight.negative(one))
+    return eight.least(one), eight.total(one)
+
+
+def test_eight_numbers_at_once() -> None:
+    rows = np.random.default_rng(1).normal(0.0, 1.0, (2, 10))
+    out = np.zeros((7, 8))
+    least, total = _all_operations(rows, out)
+    one, other = rows[0, 1:9], rows[1, 2:10]
+    expected = (
+        one * 3.0,
+        one * other,
+        one + other,
+        np.minimum(one, other),
+        np.maximum(one, other),
+        np.minimum(one, 0.0),
+        -one,
+    )
+    assert np.array_equal(out, np.array(expected))
+    assert least == one.min()
+    assert total == pytest.approx(one.sum(), rel=1e-14)
