@@ -50,7 +50,7 @@ class ArbitrageurParameters(AgentParameters):
     ] = 80.0
     refusal_seconds: Annotated[
         float, Interval(ge=0, le=1e6), Unit("s"), doc("no new position after a refused order")
-    ] = 60.0
+    ] = 1800.0
     protection: Annotated[
         float, Interval(gt=0, le=0.5), doc("legs are IOC, limited this far beyond the best")
     ] = 0.002
@@ -91,7 +91,9 @@ class Arbitrageur(Agent):
         """First mend unequal legs, then trade the better direction if it pays."""
         p = self.parameters
         pair = self.pair
-        if pair.is_busy() or pair.balance_legs(p.protection, 0.002 * self._unit_coins):
+        if pair.is_busy() or pair.balance_legs(
+            p.protection, 0.002 * self._unit_coins, p.refusal_seconds
+        ):
             return
         refused = pair.was_refused(p.refusal_seconds)
         held = pair.coins(pair.first)

@@ -89,7 +89,7 @@ class CalendarTrader(Agent):
         """Compare the basis with its average and move one slice."""
         p = self.parameters
         pair = self.pair
-        if pair.is_busy() or pair.balance_legs(p.protection, 0.01 * self._unit_coins):
+        if pair.is_busy() or pair.balance_legs(p.protection, 0.01 * self._unit_coins, pause_s=0.0):
             return
         expiry = pair.first.instrument.expiry_ns
         left = float("inf") if expiry is None else (expiry - self.now_ns) / YEAR_NS

@@ -110,7 +110,7 @@ class CashAndCarryTrader(Agent):
         account = self.venue.account()
         if not account.can_trade or pair.is_busy():
             return
-        if pair.balance_legs(p.protection, 0.05 * self._slice):
+        if pair.balance_legs(p.protection, 0.05 * self._slice, p.refusal_seconds):
             return
         yearly = pair.second.funding_rate() * FUNDINGS_PER_YEAR
         discount = pair.premium(-1)  # gain of selling spot and buying the perpetual

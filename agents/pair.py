@@ -23,22 +23,23 @@ class PairTrade:
         self.second = agent.venue.market(second_id)
         self._idle_coins = idle_coins
         self._pending: list[OwnOrder] = []
-        self._refused_ns: int | None = None
+        self._refused_ns: dict[str, int] = {}
 
     def is_busy(self) -> bool:
         """True while an order of the pair has not been reported done."""
         for own in self._pending:
             if own.is_done and own.placed is None:
-                self._refused_ns = self._agent.now_ns
+                self._refused_ns[own.request.instrument_id] = self._agent.now_ns
         self._pending = [own for own in self._pending if not own.is_done]
         return bool(self._pending)
 
-    def was_refused(self, seconds: float) -> bool:
-        """True if the venue refused a leg (margin, borrowing, price limit) in the last `seconds`:
-        trading on would fill one leg alone, again and again."""
-        if self._refused_ns is None:
-            return False
-        return self._agent.now_ns - self._refused_ns < seconds * 1e9
+    def was_refused(self, seconds: float, market: MarketView | None = None) -> bool:
+        """True if the venue refused a leg (margin, borrowing, price limit), or that of `market`,
+        in the last `seconds`: trading on would fill one leg alone, again and again."""
+        if market is None:
+            return any(self.was_refused(seconds, leg) for leg in (self.first, self.second))
+        refused_ns = self._refused_ns.get(market.instrument.instrument_id)
+        return refused_ns is not None and self._agent.now_ns - refused_ns < seconds * 1e9
 
     def coins(self, market: MarketView) -> float:
         """Signed exposure of one leg, in coins."""
@@ -81,12 +82,17 @@ class PairTrade:
         self.send(self.first, coins, protection)
         self.send(self.second, -coins, protection)
 
-    def balance_legs(self, protection: float, smallest_coins: float) -> bool:
-        """Trade the second leg so that the two exposures cancel; False if they do already."""
+    def balance_legs(self, protection: float, smallest_coins: float, pause_s: float) -> bool:
+        """Trade a leg so that the two exposures cancel; False if they do already. That is the
+        second; for `pause_s` after a refusal of it the first, which undoes what stands alone; and
+        after a refusal of both none."""
         net = self.coins(self.first) + self.coins(self.second)
         if abs(net) < max(smallest_coins, self._lot_coins(self.second)):
             return False
-        self.send(self.second, -net, protection)
+        for leg in (self.second, self.first):
+            if not self.was_refused(pause_s, leg):
+                self.send(leg, -net, protection)
+                break
         return True
 
     def send(self, market: MarketView, coins: float, protection: float) -> None:

@@ -202,3 +202,29 @@ def test_stablecoin_triangle() -> None:
     sides = {r.instrument_id: r.side for r in exchange.venues[-1].sent}
     assert sides == {"USDC-USDT": Side.BUY, "BTC-USDC": Side.BUY, "BTC-USDT": Side.SELL}
     assert exchange.venues[-1].view.balance("BTC") == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_leg_that_is_refused_is_not_sent_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other leg is undone instead, and after a refusal of both nothing is sent for a while."""
+    exchange = two_books(500_000, 500_000)
+    (agent,) = exchange.add(ArbitrageurParameters(refusal_seconds=100.0), start=False)
+    assert isinstance(agent, Arbitrageur)
+    venue = exchange.venues[-1]
+    monkeypatch.setattr(venue, "later", lambda action: None)  # nothing that is sent arrives
+    venue.view.balances["BTC"] += 2.0  # bought, and the sale of the perpetual is missing
+
+    def sent() -> list[tuple[str, Side]]:
+        venue.sent.clear()
+        agent.trade()
+        found = [(request.instrument_id, request.side) for request in venue.sent]
+        for own in agent.pair._pending:  # the venue refuses it
+            own.is_done, own.placed = True, None
+        return found
+
+    assert sent() == [(PERPETUAL, Side.SELL)]
+    assert sent() == [(SPOT, Side.SELL)]
+    assert sent() == []
+    exchange.run(101)
+    assert sent() == [(PERPETUAL, Side.SELL)]
