@@ -41,6 +41,22 @@ YEAR_NS = 365 * 86_400 * 10**9
 OFFSET_QUOTES = ("USDT", "USDC", "USD")  # spot orders against these count for spot in use (16.12)
 
 
+def peg_jump(rules: RuleSet) -> float:
+    """USD of a hedge between stablecoins from which its charge jumps at the calm price.
+
+    The first tiers may have one factor on both sides of it.  Source: portfolio-margin.md 16.11.
+    """
+    peg, lower = rules.stablecoin_depeg, 0.0
+    if not peg.enabled:
+        return math.inf
+    for k, calm in enumerate(peg.calm):
+        depegged = np.interp(-peg.calm_price, -np.array(peg.prices), peg.factors[k])
+        if depegged != calm:
+            return lower
+        lower = peg.bounds[k] if k < len(peg.bounds) else math.inf
+    return math.inf
+
+
 def contract_of(instrument: Instrument) -> Contract:
     """What margin has to know of an instrument."""
     value = Fraction(instrument.contract_value) * Fraction(instrument.contract_multiplier)
@@ -119,6 +135,7 @@ class Market:
             control.order_control,
             control.start_ratio,
         )
+        self.rule_terms[t.R_PEG_JUMP] = peg_jump(self.rules)
         tiers = self.rules.position_tiers
         self.default_leverage = tiers.default_leverage
         self.rule_terms[t.R_INITIAL_FACTOR] = tiers.initial_factor
@@ -209,6 +226,7 @@ class Market:
         self.stress[:] = lots.rows[:, self.first_column :]
         self.unit_terms[:] = table.unit_params
         self.currency_terms[:, t.K_USD] = usd
+        self.rule_terms[t.R_PEG_REACH] = self._peg_reach()
         terms = self.terms
         reference = table.mark / self._tick
         options = self.options.rows
@@ -249,6 +267,14 @@ class Market:
             notional,
             np.abs(terms[:, t.M_RATE] * reference) * self._settle_scale * usd[self._settle],
         )
+
+    def _peg_reach(self) -> float:
+        """How far all prices may move before a pair of stablecoins crosses the calm price."""
+        usdt, usdc = self.usd["USDT"], self.usd["USDC"]
+        calm = self.rules.stablecoin_depeg.calm_price
+        pairs = (usdt, usdt / usdc, usdc)
+        # The two sides of a pair may move apart.
+        return min(abs(min(price, 1.0 / price) / calm - 1.0) for price in pairs) / 2.2
 
     def _write_prices(
         self,

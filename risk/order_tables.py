@@ -191,7 +191,9 @@ R_CONTROL: Final = 3
 R_START: Final = 4
 R_VERSION: Final = 5  # number of the mark
 R_INITIAL_FACTOR: Final = 6  # initial over maintenance rate of a position tier
-RULE_TERMS: Final = 7
+R_PEG_REACH: Final = 7  # relative move of all prices that may take a pair across the calm price
+R_PEG_JUMP: Final = 8  # USD hedged from which the peg charge jumps there (MR9)
+RULE_TERMS: Final = 9
 
 # x, what every kernel is given: the addresses of the tables, and lengths that depend on the rules
 X_POSITIONS: Final = 0

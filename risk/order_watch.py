@@ -151,6 +151,11 @@ def _unit_slopes(r: int, x: Ints) -> tuple[float, float, float]:
         margin += dated * _dearest_basis(r, x)
     if options > 0.0:
         margin += _option_margin(r, x)
+    # A hedge is at most half of the value, and grows by less than a fifth; deltas of options may
+    # grow by more.
+    may_jump = 0.6 * value > rules_of(x)[t.R_PEG_JUMP] or options > 0.0
+    if may_jump and _spans_quotes(r, options > 0.0, x):
+        life = min(life, rules_of(x)[t.R_PEG_REACH])
     return value + options, margin, life
 
 

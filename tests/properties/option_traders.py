@@ -40,7 +40,8 @@ def house_of(seed: int, *, size: float = 1.0) -> tuple[ClearingHouse, World]:
         recording=False,
     )
     vols = {name: math.exp(rng.uniform(-1.9, 0.6)) for name in OPTIONS}
-    world = World(vols, {f"{c}-USD-251226": 1.05 for c in ("BTC", "ETH")})
+    given = (("250222", 1.0), ("250228", 1.002), ("251226", 1.05))
+    world = World(vols, {f"{c}-USD-{e}": ratio for c in ("BTC", "ETH") for e, ratio in given})
     for currency in FIRST:
         house.fund_pool(NOW_NS, currency, 10**8 * E8)
     world.publish(house, NOW_NS)

@@ -42,6 +42,18 @@ def restless(path: Path, usual: float, jump: float) -> Path:
     return both
 
 
+def forwards_alone(rng: Random, tick: int, world: World) -> None:
+    """Indices and volatilities stand still, forwards do not."""
+    for name in world.forwards:
+        world.forwards[name] *= math.exp(rng.gauss(0.0, 5e-4))
+
+
+def volatilities_alone(rng: Random, tick: int, world: World) -> None:
+    """Volatilities rise by a third, nothing else moves."""
+    for name in world.vols:
+        world.vols[name] *= math.exp(1e-3 + rng.gauss(0.0, 1e-3))
+
+
 PATHS = tuple(restless(path, 3e-4, 0.3) for path in (small_moves, jumps, slide, depeg))
 
 
@@ -49,6 +61,13 @@ PATHS = tuple(restless(path, 3e-4, 0.3) for path in (small_moves, jumps, slide, 
 def test_no_breach_of_options_is_missed(path: Path) -> None:
     crossings, looked = follow(path, 300, 21, lambda: house_of(20, size=3.0))
     assert looked < 300 * ACCOUNTS // 2
+    assert crossings > 0
+
+
+@pytest.mark.parametrize("path", [forwards_alone, volatilities_alone])
+def test_no_breach_is_missed_if_one_price_moves_alone(path: Path) -> None:
+    crossings, looked = follow(path, 300, 21, lambda: house_of(20, size=3.0), events=False)
+    assert looked < 300 * ACCOUNTS // 3 * 2
     assert crossings > 0
 
 

@@ -14,7 +14,7 @@ from accounts.clearing import ClearingHouse
 from exchange.instrument import parse_instrument
 from risk import order_tables as t
 from risk.rules import load_rules
-from tests.accounts.venue import E8, NOW_NS
+from tests.accounts.venue import E8, NOW_NS, Venue
 from tests.properties.watching import (
     FIRST,
     HOUR_NS,
@@ -27,6 +27,7 @@ from tests.properties.watching import (
     slide,
     small_moves,
     stand_still,
+    standing,
 )
 
 INSTRUMENTS = (
@@ -99,6 +100,25 @@ def test_no_breach_of_dated_futures_is_missed(path: Path, step_ns: int) -> None:
     )
     assert looked < 800 * ACCOUNTS // 3  # they have a radius, too
     assert crossings > 0
+
+
+def test_a_jump_of_the_peg_charge_is_seen() -> None:
+    """Above one million USD a hedge across quotes costs more at once where the peg is lost."""
+    venue = Venue(
+        ["BTC-USDT-SWAP", "BTC-USDC-SWAP"], {"BTC": "100000", "USDT": "1", "USDC": "0.990005"}
+    )
+    bank = venue.account("bank", USDT="1000000000", USDC="1000000000")
+    account, house = venue.account("hedged", USDT="400000"), venue.house
+    for name, lots in (("BTC-USDT-SWAP", 1_000_000), ("BTC-USDC-SWAP", -1_000_000)):
+        listing = house.listings[name]
+        giver, taker = house.position(bank, listing), house.position(account, listing)
+        ticks = round(float(house.market.terms[listing.number, t.M_REFERENCE]))
+        house.settlement.move(venue.now_ns, listing, giver, taker, lots, ticks, 0)
+    assert house.market.rule_terms[t.R_PEG_JUMP] == 1e6
+    before = standing(house.exposures.watch())[account.number]
+    venue.marks(USDC="0.989995")
+    after = standing(house.exposures.watch())[account.number]
+    assert (before, after) == (0, 1)  # the warning ratio is crossed, by a move of 0.001 %
 
 
 @pytest.mark.slow
