@@ -25,6 +25,7 @@ from risk import order_tables as t
 from risk.borrowing import borrow_arrays
 from risk.collateral import discount_arrays
 from risk.contracts import Contract, MarketSnapshot
+from risk.instrument_terms import TermPlan, write_prices, write_terms
 from risk.kernels import borrow_rates, discounted_value, unit_margin
 from risk.option_slopes import write_option_slopes
 from risk.stress import StressPlan, rounded
@@ -167,16 +168,23 @@ class Market:
             )
         self._base = np.array([number[i.base] for i in instruments])
         self._quote = np.array([number[i.quote] for i in instruments])
-        self._settle = np.array([number[i.settle] for i in instruments])
         self._tick = np.array([float(i.tick) for i in instruments])
         self._spot = np.array([i.kind == InstrumentKind.SPOT for i in instruments])
         self._option = np.array([i.kind == InstrumentKind.OPTION for i in instruments])
-        self._inverse = np.array([i.inverse for i in instruments])
         self._lots_per_contract = np.array([1.0 / float(i.lot) for i in instruments])
         self._limits = np.array([float(i.position_limit_lots) for i in instruments])
         self._units_per_lot = np.array([float(i.units_per_lot) for i in instruments])
-        self._taker = np.array([float(i.taker_fee_rate) for i in instruments])
-        self._settle_scale = np.array([self.scales[number[i.settle]] for i in instruments])
+        self._term_plan = TermPlan(
+            self.instruments[:, t.I_KIND].copy(),
+            self.instruments[:, t.I_INVERSE].copy(),
+            self.instruments[:, t.I_SETTLE].copy(),
+            self.instruments[:, t.I_BASE].copy(),
+            self._tick,
+            self._units_per_lot,
+            np.array([float(i.taker_fee_rate) for i in instruments]),
+            np.array([self.scales[number[i.settle]] for i in instruments]),
+            self.rules.fees.option_cap * self._tick * self._units_per_lot,
+        )
 
     def publish(
         self,
@@ -228,44 +236,32 @@ class Market:
         self.currency_terms[:, t.K_USD] = usd
         self.rule_terms[t.R_PEG_REACH] = self._peg_reach()
         terms = self.terms
-        reference = table.mark / self._tick
+        write_terms(self._term_plan, table.mark, lots.mr7_long, lots.mr7_short, usd, terms)
+        clock = math.exp(time_ns / YEAR_NS)
+        write_prices(self._term_plan, prices, clock, usd, terms, self.prices)
         options = self.options.rows
         if options.size:
-            self.mark_ticks[options] = np.maximum(1, np.rint(reference[options]))
-        divisor = np.where(self._inverse, reference, 1.0)  # a worthless option's reference is 0
-        value = terms[:, t.M_RATE] * np.where(self._inverse, -1.0 / divisor, reference)
-        terms[:, t.M_REFERENCE] = reference
-        terms[:, t.M_VALUE] = np.where(self._spot, 0.0, value)
-        terms[:, t.M_MR7_LONG] = lots.mr7_long
-        terms[:, t.M_MR7_SHORT] = lots.mr7_short
-        self._write_prices(time_ns, prices, usd, reference)
-        usd_base = usd[self._base]
-        notional = self._units_per_lot * np.where(self._inverse, 1.0, usd_base)
-        terms[:, t.M_NOTIONAL] = notional
-        if options.size:
-            initial, maintenance = self.options.short_margins(
-                table.mark[options], prices.forward[options]
-            )
-            terms[options, t.M_SHORT_INITIAL] = notional[options] * initial
-            terms[options, t.M_SHORT_MAINTENANCE] = notional[options] * maintenance
-            write_option_slopes(
-                options,
-                self._lots_per_contract,
-                self.plan.terms,
-                prices,
-                self.plan.shared_rules(),
-                self.unit_terms,
-                self.plan.unit_of,
-                time_ns,
-                terms,
-            )
-        terms[:, t.M_FEE] = self._taker * notional * 1e8
-        cap = self.rules.fees.option_cap * self._tick * self._units_per_lot * usd_base * 1e8
-        terms[:, t.M_FEE_CAP] = np.where(self._option, cap, np.inf)
-        terms[:, t.M_USD] = np.where(
-            self._inverse | self._option,
-            notional,
-            np.abs(terms[:, t.M_RATE] * reference) * self._settle_scale * usd[self._settle],
+            self._write_options(time_ns, prices, table.mark)
+
+    def _write_options(self, time_ns: int, prices: StressPrices, mark: NDArray[np.float64]) -> None:
+        """The marks of options, which follow from volatility, and what only options have."""
+        options, terms = self.options.rows, self.terms
+        reference = terms[options, t.M_REFERENCE]
+        self.mark_ticks[options] = np.maximum(1, np.rint(reference))
+        initial, maintenance = self.options.short_margins(mark[options], prices.forward[options])
+        notional = terms[options, t.M_NOTIONAL]
+        terms[options, t.M_SHORT_INITIAL] = notional * initial
+        terms[options, t.M_SHORT_MAINTENANCE] = notional * maintenance
+        write_option_slopes(
+            options,
+            self._lots_per_contract,
+            self.plan.terms,
+            prices,
+            self.plan.shared_rules(),
+            self.unit_terms,
+            self.plan.unit_of,
+            time_ns,
+            terms,
         )
 
     def _peg_reach(self) -> float:
@@ -275,21 +271,6 @@ class Market:
         pairs = (usdt, usdt / usdc, usdc)
         # The two sides of a pair may move apart.
         return min(abs(min(price, 1.0 / price) / calm - 1.0) for price in pairs) / 2.2
-
-    def _write_prices(
-        self,
-        time_ns: int,
-        prices: StressPrices,
-        usd: NDArray[np.float64],
-        reference: NDArray[np.float64],
-    ) -> None:
-        """All that a margin may move with, for `Exposures.watch`."""
-        marks = np.where(self._option, 0.0, reference)
-        forward, volatility = np.nan_to_num(prices.forward), np.nan_to_num(prices.volatility)
-        clock = math.exp(time_ns / YEAR_NS)
-        self.prices[:] = np.concatenate(
-            (usd, marks, prices.pair_index, forward, volatility, (clock,))
-        )
 
     def snapshot(self) -> MarketSnapshot:
         """The same prices for the unrounded margin report."""
