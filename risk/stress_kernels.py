@@ -20,6 +20,8 @@ from risk.kernels import interpolated
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+_NOTHING = 1e-200  # USD
+
 
 class InstrumentTerms(NamedTuple):
     """What does not change with the mark; arrays of length instruments unless said otherwise.
@@ -243,8 +245,9 @@ class RoundedStress(NamedTuple):
 
 @njit(cache=True, forceinline=True)
 def _quantum(largest: float) -> float:
-    """The power of two of which `largest` is below 2^52; 1 for 0, which needs none."""
-    return math.ldexp(1.0, math.frexp(largest)[1] - 52) if largest > 0.0 else 1.0
+    """The power of two of which `largest` is below 2^52; 1, which makes it 0, for next to nothing:
+    the option far out of the money whose quantum would be no float any more."""
+    return math.ldexp(1.0, math.frexp(largest)[1] - 52) if largest > _NOTHING else 1.0
 
 
 @njit(cache=True)

@@ -64,6 +64,16 @@ def _rounded_table() -> tuple[StressTable, object]:
     return table, rounded(table, LOTS_PER_CONTRACT, LIMIT)
 
 
+@pytest.mark.parametrize("size", [0.0, 5e-324, 1e-310, 1e-290, 1e-201])
+def test_what_is_next_to_nothing_rounds_to_nothing(size: float) -> None:
+    # an option far out of the money: its quantum would be below the smallest float
+    table = build_stress(CONTRACTS, SNAPSHOT, RULES)
+    table.rows[:, at.THETA] = size
+    rows = rounded(table, LOTS_PER_CONTRACT, 1.0)
+    assert np.isfinite(rows.rows).all()
+    assert not rows.rows[:, at.THETA].any()
+
+
 def test_rounded_rows_are_close_and_multiples_of_their_quantum() -> None:
     table = build_stress(CONTRACTS, SNAPSHOT, RULES)
     rows = rounded(table, LOTS_PER_CONTRACT, LIMITS)
