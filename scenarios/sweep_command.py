@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 
 import polars as pl
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -28,6 +29,7 @@ SHOWN = {
     "uncovered_loss_usd": "uncovered, USD",
 }
 FAILURES_SHOWN = 5
+HEAD_WIDTH = 10
 
 
 def sweep_command(
@@ -110,7 +112,9 @@ def _print(summary: pl.DataFrame, keys: list[str], results: pl.DataFrame) -> Non
     figures = [f for f in figures if summary[f"{f}.mean"].abs().max()] or figures[:1]
     titles = [SHOWN[f] for f in figures]
     keys = [key for key in keys if summary[f"set.{key}"].n_unique() > 1]
-    heads = [key.rsplit(".", 1)[-1].replace("_", " ") for key in keys] or ["all runs"]
+    # heads fold, so that they take no room from values
+    heads = [fill(key.rsplit(".", 1)[-1].replace("_", " "), HEAD_WIDTH) for key in keys]
+    heads = heads or ["all runs"]
     built = table(*heads, "runs", *titles, words=tuple(range(len(heads))))
     for row in summary.iter_rows(named=True):
         names = [_short(row[f"set.{key}"]) for key in keys] or [""]

@@ -68,12 +68,15 @@ def _interval(values: list[float]) -> dict[str, float | None]:
 
 
 def interval_words(row: dict[str, Any], figure: str) -> str:
-    """`mean [low, high]`."""
+    """`mean ±half of the interval`, both with the same decimals: none from a thousand on."""
     mean, low, high = (row.get(f"{figure}.{k}") for k in ("mean", "low", "high"))
     if mean is None:
         return "-"
-    shown = usd(mean)
-    return shown if low is None or high is None or low == high else f"{shown} ±{usd(high - mean)}"
+    if low is None or high is None or low == high:
+        return usd(mean)
+    half = high - mean
+    decimals = 0 if max(abs(mean), half) >= 1000.0 else 2
+    return f"{mean:,.{decimals}f} ±{half:,.{decimals}f}"
 
 
 def heat_maps(summary: pl.DataFrame, keys: list[str]) -> list[dict[str, Any]]:
