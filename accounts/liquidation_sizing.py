@@ -79,12 +79,11 @@ class View:
 
     def listings_of(self, unit: int) -> list[Listing]:
         """The instruments of a risk unit, spot pairs included, in the house's order."""
-        units = self.house.market.instruments[:, t.I_UNIT]
-        return [self.house.by_number[n] for n in np.flatnonzero(units == unit).tolist()]
+        return [self.house.by_number[n] for n in self.house.market.instruments_of_unit[unit]]
 
     def positions_of(self, unit: int) -> list[Position]:
         """The account's open derivative positions of a risk unit, in the order first opened."""
-        units = self.house.market.instruments[:, t.I_UNIT]
+        units = self.house.market.unit_of_instrument
         return [
             p for p in self.case.account.positions.values() if p.lots and units[p.number] == unit
         ]

@@ -166,6 +166,10 @@ class Market:
                 tiers.maintenance.of(group),
                 tiers.maintenance_step.of(group),
             )
+        self.unit_of_instrument: list[int] = self.plan.unit_of.tolist()
+        self.instruments_of_unit: list[list[int]] = [[] for _ in self.plan.units]
+        for row, unit in enumerate(self.unit_of_instrument):
+            self.instruments_of_unit[unit].append(row)
         self._base = np.array([number[i.base] for i in instruments])
         self._quote = np.array([number[i.quote] for i in instruments])
         self._tick = np.array([float(i.tick) for i in instruments])
