@@ -118,7 +118,7 @@ class Market:
         self._static()
 
     def _static(self) -> None:
-        """Arrays that the kernels read, and vectors that turn prices into them."""
+        """Arrays that the kernels read."""
         instruments, number = self.instruments_list, self.currency_number
         count = len(instruments)
         self.instruments = np.zeros((count, t.INSTRUMENT_COLUMNS), np.int64)
@@ -170,6 +170,11 @@ class Market:
         self.instruments_of_unit: list[list[int]] = [[] for _ in self.plan.units]
         for row, unit in enumerate(self.unit_of_instrument):
             self.instruments_of_unit[unit].append(row)
+        self._vectors()
+
+    def _vectors(self) -> None:
+        """Vectors that turn prices into the arrays that the kernels read."""
+        instruments, number = self.instruments_list, self.currency_number
         self._base = np.array([number[i.base] for i in instruments])
         self._quote = np.array([number[i.quote] for i in instruments])
         self._tick = np.array([float(i.tick) for i in instruments])
