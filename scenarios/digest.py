@@ -114,7 +114,7 @@ def _cascade_sentence(run: Run, cascade: Cascade) -> str:
     busiest = busiest_share(run)
     pushed = cases.filter(pl.col("parent") >= 0).height
     return (
-        f"{pushed} of {plural(cases.height, 'fall')} came within a minute after a forced"
+        f"{pushed:,} of {plural(cases.height, 'fall')} came within a minute after a forced"
         f" order of somebody else in the same coin (branching ratio"
         f" {cascade.branching_ratio:.2f}, longest chain {cascade.generations}); the busiest 40"
         f" minutes saw {percent(busiest, 0)} of the"

@@ -71,4 +71,4 @@ def price(value: float) -> str:
 
 def plural(count: int, noun: str) -> str:
     """`1 lot`, `2 lots`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
