@@ -367,12 +367,12 @@ def mistakes() -> Iterator[tuple[str, str]]:
     yield (
         seed(prices="absolute"),
         (
-            "book_seeds.0: no ask of the snapshot is left for BTC-USDT-SWAP: 1000 levels outside"
+            "book_seeds.0: no ask of the snapshot is left for BTC-USDT-SWAP: 1,000 levels outside"
             " the price limits (the mark is 100000.0; buys are allowed up to 102000.0, sells from"
             " 98000.0)"
         ),
     )
-    yield seed(size_factor=1e-6), "no bid of the snapshot is left for BTC-USDT-SWAP: 1000 levels b"
+    yield seed(size_factor=1e-6), "no bid of the snapshot is left for BTC-USDT-SWAP: 1,000 levels b"
     yield seed(size_factor=1e6), "size_factor 1e+06 is too large"
     yield seed(capital=0.05), "insufficient margin; more capital than 0.05, or a smaller size_fac"
     yield seed("BTC-USDT", capital=0.01), "more capital than 0.01, or a smaller size_factor than 1"
