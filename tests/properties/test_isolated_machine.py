@@ -190,7 +190,7 @@ class IsolatedMachine(RuleBasedStateMachine):
         before = len(self.venue.events)
         self.risk.check(self.venue.now_ns)
         fills = [event for event in self.venue.events[before:] if type(event) is Fill]
-        # who was looked at before a forced order filled his own is looked at again by the next check
+        # who was looked at before a forced order filled his own: the next check looks again
         later = {fill.maker.holder for fill in fills}
         for held in self.held():
             figures = self.house.isolated.figures(held)
