@@ -5,7 +5,7 @@ its own, with `ClearingHouse` and `RiskControl` directly: accounts with a USDT b
 position in one of four perpetuals, a maker who quotes a thin book, and prices that fall by 30 %.
 Nothing is written. Loading, marks at which nothing is forced, and marks with liquidations are timed
 apart (wall time); costs per account are processor time, liquidations included. A million accounts
-need 4 GiB and a quarter of an hour, so they are asked for: `python benchmarks/scale.py 1000000`.
+need 4 GiB and four minutes or more, so they are asked for: `python benchmarks/scale.py 1000000`.
 """
 
 from __future__ import annotations
