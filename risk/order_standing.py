@@ -27,7 +27,7 @@ BANKRUPT: Final = 5
 
 
 @njit(cache=True, forceinline=True)
-def _standing(account: int, x: Ints) -> int:
+def standing_of(account: int, x: Ints) -> int:
     """Where the figures of an account put it. They are up to date."""
     sums, rules = account_sums_of(x), rules_of(x)
     if sums[account, t.T_RATIO] <= rules[t.R_START]:
@@ -42,7 +42,7 @@ def _needs_a_look(account: int, state: int, warns: bool, x: Ints) -> bool:
     """Whether an account's standing is not its state, or it is being acted on, or warned again."""
     if state == BANKRUPT:
         return False
-    if state != _standing(account, x) or state >= PRE_LIQUIDATION:
+    if state != standing_of(account, x) or state >= PRE_LIQUIDATION:
         return True
     if state == ORDER_CONTROL and accounts_of(x)[account, t.A_ORDERS] > 0:
         return True

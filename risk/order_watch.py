@@ -18,6 +18,7 @@ from risk import layout as at
 from risk import order_tables as t
 from risk.kernels import borrow_rates_of
 from risk.order_figures import bring_up_to_date
+from risk.order_standing import HEALTHY, standing_of
 from risk.order_views import (
     account_sums_of,
     accounts_of,
@@ -215,9 +216,8 @@ def _option_margin(r: int, x: Ints) -> float:
     Either the scenarios count: spot in use follows the delta of the unit or the coin's balance, not
     further than the delta goes, so it moves with the delta's slope, or with twice the futures'
     value, which `_steepest` counts; a peg hedge follows the delta too, which is below the slope of
-    the value. Or the minimum charge: of a
-    short option in proportion to the index, of a long one as its value at most, times the
-    multiplier of the dearest tier within reach.
+    the value. Or the minimum charge: of a short option in proportion to the index, of a long one as
+    its value at most, times the multiplier of the dearest tier within reach.
     """
     p, u, us, m = positions_of(x), units_of(x), unit_sums_of(x), terms_of(x)
     i, ut, unit = instruments_of(x), unit_terms_of(x), u[r, t.U_UNIT]
@@ -366,19 +366,6 @@ def measure(anchor_prices: Floats, counts: Ints, prices: Floats, moved: Floats) 
         moved[anchor, 0] = largest
 
 
-@njit(cache=True, forceinline=True)
-def _is_weak(account: int, x: Ints) -> bool:
-    """Whether an account is beyond any threshold of risk control. Its figures are up to date."""
-    sums, rules = account_sums_of(x), rules_of(x)
-    ratio = sums[account, t.T_RATIO]
-    control = rules[t.R_CONTROL] * sums[account, t.T_IMR]
-    return bool(
-        ratio <= rules[t.R_WARNING]
-        or ratio <= rules[t.R_START]
-        or sums[account, t.T_ADJUSTED] < control
-    )
-
-
 @njit(cache=True)
 def watch(
     count: int, here: int, moved: Floats, counts: Ints, looked: Ints, weak: Ints, x: Ints
@@ -405,7 +392,7 @@ def watch(
         counts[here] += 1
         looked[found] = account
         found += 1
-        if _is_weak(account, x):
+        if standing_of(account, x) != HEALTHY:
             weak[beyond] = account
             beyond += 1
     return found, beyond
