@@ -8,7 +8,7 @@ from exchange.instrument import parse_instrument
 from risk import order_tables as t
 from risk.rules import load_rules
 from tests.accounts.venue import E8, NOW_NS
-from tests.properties.watching import FIRST, World
+from tests.properties.watching import FIRST, World, open_bank
 
 LINEAR = (
     "BTC-USDT",
@@ -42,12 +42,7 @@ def house_of(seed: int, *, size: float = 1.0) -> tuple[ClearingHouse, World]:
     vols = {name: math.exp(rng.uniform(-1.9, 0.6)) for name in OPTIONS}
     given = (("250222", 1.0), ("250228", 1.002), ("251226", 1.05))
     world = World(vols, {f"{c}-USD-{e}": ratio for c in ("BTC", "ETH") for e, ratio in given})
-    for currency in FIRST:
-        house.fund_pool(NOW_NS, currency, 10**8 * E8)
-    world.publish(house, NOW_NS)
-    bank = house.open_account("bank")
-    for currency, price in FIRST.items():
-        house.deposit(NOW_NS, bank, currency, 10**10 * E8 // price)
+    bank = open_bank(house, world)
     for number in range(ACCOUNTS):
         account = house.open_account(f"trader/{number}")
         equity = 10.0 ** rng.uniform(4.0, 6.5)

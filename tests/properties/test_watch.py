@@ -24,6 +24,7 @@ from tests.properties.watching import (
     depeg,
     follow,
     jumps,
+    open_bank,
     slide,
     small_moves,
     stand_still,
@@ -53,12 +54,7 @@ def _house(seed: int, *, dated: bool = False) -> tuple[ClearingHouse, World]:
         [parse_instrument(name) for name in INSTRUMENTS], load_rules("okx-2025"), recording=False
     )
     world = World({INSTRUMENTS[-1]: 0.6})
-    for currency in FIRST:
-        house.fund_pool(NOW_NS, currency, 10**8 * E8)
-    world.publish(house, NOW_NS)
-    bank = house.open_account("bank")
-    for currency, price in FIRST.items():
-        house.deposit(NOW_NS, bank, currency, 10**10 * E8 // price)
+    bank = open_bank(house, world)
     for number in range(ACCOUNTS):
         account = house.open_account(f"trader/{number}")
         equity = 10.0 ** rng.uniform(3.5, 6.5)

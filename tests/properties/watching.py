@@ -6,6 +6,7 @@ from random import Random
 
 import numpy as np
 
+from accounts.account import Account
 from accounts.clearing import ClearingHouse
 from exchange.order import OrderRequest, OrderType, Side
 from risk import order_tables as t
@@ -29,6 +30,17 @@ class World:
             name: self.usd[name.split("-")[0]] / E8 * ratio for name, ratio in self.forwards.items()
         }
         house.publish(now_ns, self.usd, {}, implied_vol=self.vols, forward=forward)
+
+
+def open_bank(house: ClearingHouse, world: World) -> Account:
+    """First prices, full lending pools, and an account that can take the other side of anything."""
+    for currency in FIRST:
+        house.fund_pool(NOW_NS, currency, 10**8 * E8)
+    world.publish(house, NOW_NS)
+    bank = house.open_account("bank")
+    for currency, price in FIRST.items():
+        house.deposit(NOW_NS, bank, currency, 10**10 * E8 // price)
+    return bank
 
 
 Path = Callable[[Random, int, World], None]

@@ -9,10 +9,18 @@ import pytest
 
 from risk import account_kernels as ak
 from risk.contracts import OPTION
-from risk.margin import Portfolio, PositionInput, margin_report
+from risk.margin import Portfolio, PositionInput
 from risk.multi_currency_pass import multi_currency_margin, position_terms
 from risk.stress import build_stress
-from tests.risk.test_stress import CONTRACTS, NAMES, RULES, SNAPSHOT, _arrays, _random_accounts
+from tests.risk.test_stress import (
+    CONTRACTS,
+    NAMES,
+    RULES,
+    SNAPSHOT,
+    _arrays,
+    _random_accounts,
+    expect_reports,
+)
 
 TABLE = build_stress(CONTRACTS, SNAPSHOT, RULES)
 ONE = np.ones(len(CONTRACTS))
@@ -27,16 +35,7 @@ def _pass(accounts: list[Portfolio]) -> np.ndarray:
 
 def test_the_pass_equals_the_report() -> None:
     accounts = [replace(a, mode="multi_currency") for a in _random_accounts(80)]
-    for account, row in zip(accounts, _pass(accounts), strict=True):
-        report = margin_report(account, RULES)
-        expected = (
-            report.total_mmr,
-            report.total_imr,
-            report.eq,
-            report.margin_ratio,
-            report.total_equity,
-        )
-        assert row.tolist() == pytest.approx(expected, rel=1e-9, abs=1e-6)
+    expect_reports(accounts, _pass(accounts))
 
 
 def test_a_tier_bound_belongs_to_the_lower_tier() -> None:

@@ -223,12 +223,9 @@ def _random_accounts(count: int) -> list[Portfolio]:
     return accounts
 
 
-def test_full_margin_equals_the_report() -> None:
-    accounts = _random_accounts(60)
-    held, market_arrays = _arrays(accounts)
-    result = np.empty((len(accounts), ak.FULL_SIZE))
-    ak.full_margin(held, market_arrays, result)
-    for account, row in zip(accounts, result, strict=True):
+def expect_reports(accounts: list[Portfolio], rows: np.ndarray) -> None:
+    """Assert that rows of FULL_* figures are those of the accounts' margin reports."""
+    for account, row in zip(accounts, rows, strict=True):
         report = margin_report(account, RULES)
         expected = (
             report.total_mmr,
@@ -238,6 +235,14 @@ def test_full_margin_equals_the_report() -> None:
             report.total_equity,
         )
         assert row.tolist() == pytest.approx(expected, rel=1e-9, abs=1e-6)
+
+
+def test_full_margin_equals_the_report() -> None:
+    accounts = _random_accounts(60)
+    held, market_arrays = _arrays(accounts)
+    result = np.empty((len(accounts), ak.FULL_SIZE))
+    ak.full_margin(held, market_arrays, result)
+    expect_reports(accounts, result)
     threaded = np.empty_like(result)
     ak.full_margin(held, market_arrays, threaded, threads=3)
     assert np.array_equal(result, threaded)
