@@ -65,6 +65,9 @@ class BookSide:
 
     def close_level(self, level: PriceLevel) -> None:
         """Remove a level whose queue has run out. O(log p)."""
+        # Its last order knows the level: were the level to know it still, the two would hold each
+        # other in memory until the garbage collector comes.
+        level.head = level.tail = None
         levels = self.levels
         del levels[level.price_ticks]
         if level is self.best:

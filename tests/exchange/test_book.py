@@ -1,12 +1,14 @@
 """The book itself: queries, the invariant check, and orders that leave nothing behind."""
 
+import gc
 import random
 
 import pytest
 
 from exchange.book import OrderBook
 from exchange.instrument import parse_instrument
-from exchange.order import Order, OrderType, Side
+from exchange.matching import MatchingEngine
+from exchange.order import Order, OrderRequest, OrderType, Side
 
 INSTRUMENT = parse_instrument("BTC-USDT-SWAP")
 
@@ -115,3 +117,29 @@ def test_deep_queue_cancels_from_anywhere() -> None:
     kept = [live.order_id for live in book]
     assert kept == sorted(ids[count // 2 :])
     book._check()
+
+
+def test_what_has_left_the_book_is_freed_at_once() -> None:
+    """Nothing is left for the garbage collector, which would cost more than the book itself."""
+    engine = MatchingEngine(INSTRUMENT)
+
+    def send(side: Side, price: int, order_type: OrderType = OrderType.LIMIT) -> Order:
+        request = OrderRequest(INSTRUMENT.instrument_id, side, order_type, 2, price)
+        placed = engine.new_order(int(side), request, 0)
+        engine.submit(placed, 0)
+        return placed
+
+    gc.collect()
+    gc.disable()
+    try:
+        for price in range(100, 200):
+            for _ in range(3):  # the last of them alone in its level
+                send(Side.SELL, price)
+            engine.cancel(send(Side.SELL, price).order_id, 0)
+            engine.cancel(send(Side.SELL, 2 * price).order_id, 0)
+            for _ in range(3):
+                send(Side.BUY, price, OrderType.IOC)
+        assert len(engine.book) == 0
+        assert gc.collect() == 0  # objects that only the collector found
+    finally:
+        gc.enable()
