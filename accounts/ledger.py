@@ -92,11 +92,15 @@ class Ledger:
 
         Zero when no atom was made or lost. O(ledger accounts).
         """
+        totals = dict.fromkeys(self.currencies, 0)
+        for currency, atoms in zip(self.currencies, self.balances, strict=True):
+            totals[currency] += atoms
         errors: dict[str, int] = {}
-        for name, currency, atoms in zip(self.names, self.currencies, self.balances, strict=True):
-            if name != OUTSIDE:
-                errors[currency] = errors.get(currency, 0) + atoms
-        return {c: total - self._deposited.get(c, 0) for c, total in sorted(errors.items())}
+        for currency, total in sorted(totals.items()):
+            outside = self.find(OUTSIDE, currency)
+            inside = total if outside is None else total - self.balances[outside]
+            errors[currency] = inside - self._deposited.get(currency, 0)
+        return errors
 
     def total(self, prefix: str) -> dict[str, int]:
         """Per currency the sum of the accounts whose name begins with `prefix`. O(ledger

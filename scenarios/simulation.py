@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from simpy.events import URGENT
 
 from accounts.clearing import ClearingHouse
@@ -351,6 +352,7 @@ class Simulation:
         now, recording = self.env.time_ns, self.scenario.recording
         if now >= self._next_sample_ns:
             self._next_sample_ns = now + round(recording.market_sample_s * SECOND_NS)
+            interest = self._open_interest()
             for listing in self.house.by_number:
                 instrument = listing.instrument
                 index = self.world.index_price(instrument.base, instrument.quote)
@@ -362,17 +364,20 @@ class Simulation:
                         index_e8=round(index * E8),
                         mark_ticks=int(self.house.market.mark_ticks[listing.number]),
                         last_ticks=listing.last_ticks,
-                        open_interest_lots=self._open_interest(listing.number),
+                        open_interest_lots=interest[listing.number],
                     )
                 )
         if now >= self._next_snapshot_ns:
             self._next_snapshot_ns = now + round(recording.account_sample_s * SECOND_NS)
             self._snapshot(now)
 
-    def _open_interest(self, number: int) -> int:
+    def _open_interest(self) -> list[int]:
+        """Lots of all long positions, by number of the instrument. O(positions)."""
         table = self.house.exposures.positions[: self.house.exposures.used["positions"]]
-        lots = table[table[:, t.P_INSTRUMENT] == number, t.P_LOTS]
-        return int(lots[lots > 0].sum())
+        sums = np.zeros(len(self.instruments), np.int64)
+        np.add.at(sums, table[:, t.P_INSTRUMENT].copy(), np.maximum(table[:, t.P_LOTS], 0))
+        found: list[int] = sums.tolist()
+        return found
 
     def _snapshot(self, now: int) -> None:
         rows = self.house.exposures.all_figures().tolist()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeAlias
@@ -29,6 +29,7 @@ Sink: TypeAlias = Callable[[str, Rows], None]
 """Takes a table's name and a chunk of its rows; must copy what it keeps."""
 
 INTEGER, FLOAT = "q", "d"
+NAMES_AT_ONCE = 10_000  # encoded together: as many short objects at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +158,20 @@ class TableDigest:
         self._hash.update(chunk)
         self.rows += rows
 
-    def digest(self, words: list[str]) -> bytes:
-        """SHA-256 over the table's layout, row count, row bytes and words."""
+    def digest(self, words: bytes | bytearray) -> bytes:
+        """SHA-256 over the table's layout, row count, row bytes and `encoded` words."""
         total = hashlib.sha256()
         layout = ",".join(f"{name}:{code}" for name, code in self.spec.columns)
         total.update(f"{self.spec.name}({layout}){self.rows}\n".encode())
         total.update(self._hash.digest())
-        for word in words:
-            encoded = word.encode()
-            total.update(len(encoded).to_bytes(8, "little") + encoded)
+        total.update(words)
         return total.digest()
+
+
+def encoded(words: Iterable[str]) -> bytes:
+    """Words as the event hash takes them: each after its length in bytes, a little-endian int64."""
+    pieces = map(str.encode, words)
+    return b"".join([len(piece).to_bytes(8, "little") + piece for piece in pieces])
 
 
 class EventTable:
@@ -208,19 +213,31 @@ class EventTable:
         used = self.slot()
         if used:
             self._flush(used)
-        return self.digest.digest(self.words.words)
+        return self.digest.digest(encoded(self.words.words))
 
 
 class LedgerTable:
     """The ledger's bookings, which arrive as lists of tuples and are converted in bulk."""
 
-    __slots__ = ("_chunk_rows", "_pending", "_sink", "_starts", "currencies", "digest", "names")
+    __slots__ = (
+        "_chunk_rows",
+        "_encoded",
+        "_encoded_names",
+        "_pending",
+        "_sink",
+        "_starts",
+        "currencies",
+        "digest",
+        "names",
+    )
 
     def __init__(self, sink: Sink, chunk_rows: int) -> None:
         self.digest = TableDigest(LEDGER)
         self.names: list[str] = []
         self.currencies: list[str] = []
         self._chunk_rows = chunk_rows
+        self._encoded = bytearray()  # of the first names: accounts are only ever added
+        self._encoded_names = 0
         self._pending: list[tuple[int, int, int, int, int, int]] = []
         self._starts: list[tuple[int, int]] = []  # first sequence number and rows of each batch
         self._sink = sink
@@ -241,12 +258,21 @@ class LedgerTable:
         table[:, 1:] = flat.reshape(count, 6)
         first_rows = np.cumsum(starts[:, 1]) - starts[:, 1]
         table[:, 0] = np.arange(count) + np.repeat(starts[:, 0] - first_rows, starts[:, 1])
-        self.digest.update(table.tobytes(), count)
+        self.digest.update(table.data.cast("B"), count)
+        self._encode_names()
         self._sink(LEDGER.name, table.view(LEDGER.dtype).reshape(count))
 
     def close(self) -> bytes:
         """Flush the rest and return the table's digest."""
         if self._pending:
             self._flush()
-        names = [f"{n}:{c}" for n, c in zip(self.names, self.currencies, strict=True)]
-        return self.digest.digest(names)
+        self._encode_names()
+        return self.digest.digest(self._encoded)
+
+    def _encode_names(self) -> None:
+        """Encode the names that are new, once each. O(new accounts)."""
+        for start in range(self._encoded_names, len(self.names), NAMES_AT_ONCE):
+            some = slice(start, start + NAMES_AT_ONCE)
+            pairs = zip(self.names[some], self.currencies[some], strict=True)
+            self._encoded += encoded(map(":".join, pairs))
+        self._encoded_names = len(self.names)

@@ -16,6 +16,7 @@ from exchange.events import Fill, OrderAccepted, OrderCancelled, OrderRejected
 from scenarios.recorder import Recorder
 from scenarios.run_directory import Run
 from scenarios.table_writer import TableWriter
+from scenarios.tables import LEDGER, LedgerTable, TableDigest, encoded
 from tests.scenarios.fake_run import INSTRUMENTS, FakeRun, write_fake_run
 
 STEPS, LONGS = 700, 12
@@ -54,6 +55,29 @@ def test_hash_does_not_depend_on_chunks_or_on_what_is_written(tmp_path: Path) ->
         recorder = Recorder(tmp_path / record, INSTRUMENTS, record=record, chunk_rows=64)
         FakeRun(recorder, steps=60, longs=LONGS).run()
         assert recorder.close() == expected
+
+
+def test_words_and_names_are_hashed_after_their_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["", "plain", "é", "Ω" * 200]
+    plain = b"".join(len(w.encode()).to_bytes(8, "little") + w.encode() for w in words)
+    assert encoded(words) == plain
+
+    def closed() -> bytes:
+        table = LedgerTable(lambda name, rows: None, 2)
+        table.names, table.currencies = [], []
+        for number, word in enumerate(words):  # accounts come while bookings are written
+            table.names.append(f"cash/{word}")
+            table.currencies.append("USDT")
+            table.add(2 * number + 1, [(7, 0, number, 0, 5, 0)])
+        return table.close()
+
+    expected = TableDigest(LEDGER)
+    rows = [(2 * number + 1, 7, 0, number, 0, 5, 0) for number in range(len(words))]
+    expected.update(b"".join(LEDGER.packing.pack(*row) for row in rows), len(rows))
+    names = encoded(f"cash/{word}:USDT" for word in words)
+    assert closed() == expected.digest(names)
+    monkeypatch.setattr("scenarios.tables.NAMES_AT_ONCE", 1)
+    assert closed() == expected.digest(names)
 
 
 def test_hash_does_not_depend_on_the_hash_seed() -> None:

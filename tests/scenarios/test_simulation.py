@@ -98,6 +98,21 @@ def test_crash_liquidates_longs_for_a_reason_that_can_be_read(
     assert "sell" in sold
 
 
+def test_open_interest_is_the_sum_of_all_long_positions() -> None:
+    held: dict[str, int] = {}
+    last: list[Simulation] = []
+    run_scenario(SMALL, keep=False, on_start=last.append)
+    simulation = last[0]
+    instruments = simulation.instruments
+    for account in simulation.house.accounts:
+        for number, position in account.positions.items():
+            name = instruments[number].instrument_id
+            held[name] = held.get(name, 0) + max(0, position.lots)
+    found = simulation._open_interest()
+    assert found == [held.get(i.instrument_id, 0) for i in instruments]
+    assert max(found) > 0
+
+
 class Auditor:
     """Checks the law of money after every single event."""
 
