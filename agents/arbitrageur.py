@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess
 from agents.draws import Draws
 from agents.pair import PairTrade
 from agents.parameters import AgentParameters
@@ -70,6 +70,8 @@ class ArbitrageurParameters(AgentParameters):
 class Arbitrageur(Agent):
     """See `ArbitrageurParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: ArbitrageurParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters
@@ -83,9 +85,6 @@ class Arbitrageur(Agent):
         while True:
             yield self.sleep(self.parameters.wake_seconds)
             self.trade()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """The pair looks at the account's positions when it acts."""
 
     def trade(self) -> None:
         """First mend unequal legs, then trade the better direction if it pays."""

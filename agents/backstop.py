@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Len, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentProcess, OwnOrder
+from agents.base import FILLS, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.ladder import Ladder
 from agents.parameters import AgentParameters, require_rising
@@ -67,6 +67,8 @@ class BackstopParameters(AgentParameters):
 
 class Backstop(Agent):
     """See `BackstopParameters`."""
+
+    hears = FILLS
 
     def __init__(self, context: AgentContext, parameters: BackstopParameters) -> None:
         super().__init__(context)

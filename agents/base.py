@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import simpy
 from numpy.random import Generator as RandomGenerator
@@ -33,6 +33,12 @@ HOUR = 3600 * SECOND
 
 AgentEvent = OrderAccepted | OrderRejected | OrderAmended | OrderCancelled | Fill
 """What can reach `Agent.on_event`."""
+EVERYTHING: Final[frozenset[type[AgentEvent]]] = frozenset(
+    (OrderAccepted, OrderRejected, OrderAmended, OrderCancelled, Fill)
+)
+FILLS: Final[frozenset[type[AgentEvent]]] = frozenset((Fill,))
+NOTHING: Final[frozenset[type[AgentEvent]]] = frozenset()
+"""What an agent may hear: see `Agent.hears`."""
 
 AgentProcess = Generator[simpy.Event, Any, None]
 """What `Agent.run` returns: a simpy process."""
@@ -41,7 +47,8 @@ AgentProcess = Generator[simpy.Event, Any, None]
 class OwnOrder:
     """One order as its owner knows it: what he sent and what has been reported back to him.
 
-    `order` is None until the acceptance has arrived; `remaining_lots` falls with each known fill;
+    `order` is None until the acceptance has arrived (or, where the agent does not hear of it, the
+    first fill); `remaining_lots` falls with each known fill;
     `is_done` is True once the order is reported filled, cancelled or rejected. `tag` belongs to
     the agent (a level number, a leg of a trade). `placed` is the exchange's order from the moment
     it exists, for the venue's use when a cancellation arrives.
@@ -217,7 +224,13 @@ def allowed_limit(market: MarketView, side: Side, limit_ticks: int) -> int:
 
 
 class Agent:
-    """A trader: a simpy process with one venue connection. Override `run`, maybe `on_event`."""
+    """A trader: a simpy process with one venue connection. Override `run`, maybe `on_event`.
+
+    hears: the kinds of reports that reach `on_event`. His own orders are kept up to date without
+    it. Where OrderAccepted is not among them, an order that rests costs no message back.
+    """
+
+    hears: ClassVar[frozenset[type[AgentEvent]]] = EVERYTHING
 
     def __init__(self, context: AgentContext) -> None:
         self.name = context.name

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess
 from agents.draws import Draws
 from agents.pair import PairTrade
 from agents.parameters import AgentParameters
@@ -67,6 +67,8 @@ class CalendarTraderParameters(AgentParameters):
 class CalendarTrader(Agent):
     """See `CalendarTraderParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: CalendarTraderParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters
@@ -81,9 +83,6 @@ class CalendarTrader(Agent):
         while expiry is None or self.now_ns < expiry:
             yield self.sleep_exponential(self.parameters.wake_seconds)
             self.trade()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """The pair looks at the account's positions when it acts."""
 
     def trade(self) -> None:
         """Compare the basis with its average and move one slice."""

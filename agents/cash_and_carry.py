@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess
 from agents.draws import Draws
 from agents.pair import PairTrade
 from agents.parameters import AgentParameters
@@ -86,6 +86,8 @@ class CashAndCarryParameters(AgentParameters):
 class CashAndCarryTrader(Agent):
     """See `CashAndCarryParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: CashAndCarryParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters
@@ -99,9 +101,6 @@ class CashAndCarryTrader(Agent):
         while True:
             yield self.sleep_exponential(self.parameters.wake_seconds)
             self.trade()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """The pair looks at the account's positions when it acts."""
 
     def trade(self) -> None:
         """Mend unequal legs; else move one slice towards full or towards nothing."""

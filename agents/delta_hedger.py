@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.option_chain import listed_options, options_delta_coins
 from agents.parameters import AgentParameters
@@ -97,6 +97,8 @@ class DeltaHedgerParameters(AgentParameters):
 class DeltaHedger(Agent):
     """See `DeltaHedgerParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: DeltaHedgerParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters
@@ -108,6 +110,3 @@ class DeltaHedger(Agent):
             yield self.sleep_exponential(self.parameters.wake_seconds)
             if self.venue.account().can_trade:
                 self.hedge.act()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """The hedge looks at the account's positions when it acts."""

@@ -77,6 +77,7 @@ class OrderDesk:
 
     def _filled(self, order: Order, lots: int) -> None:
         own = order.sender
+        own.order = order  # its acceptance may not have been reported by itself
         own.remaining_lots -= lots
         if own.remaining_lots <= 0:
             self._close(order)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup, money, usd_per_lot
@@ -66,6 +66,8 @@ class DipBuyerParameters(AgentParameters):
 class DipBuyer(Agent):
     """See `DipBuyerParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: DipBuyerParameters) -> None:
         super().__init__(context)
         self.parameters = parameters
@@ -80,9 +82,6 @@ class DipBuyer(Agent):
         while True:
             yield self.sleep_exponential(self.parameters.wake_seconds)
             self.look()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """It reads fills from its orders when it acts."""
 
     def wanted_usd(self, price: float) -> float:
         """Money that should be invested at a price: none above the first fall, then linear."""

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentProcess, OwnOrder
+from agents.base import FILLS, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup, trading_balances
@@ -62,6 +62,8 @@ class FundamentalTraderParameters(AgentParameters):
 
 class FundamentalTrader(Agent):
     """See `FundamentalTraderParameters`."""
+
+    hears = FILLS
 
     def __init__(self, context: AgentContext, parameters: FundamentalTraderParameters) -> None:
         super().__init__(context)

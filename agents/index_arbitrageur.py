@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, allowed_limit
+from agents.base import FILLS, Agent, AgentContext, AgentEvent, AgentProcess, allowed_limit
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup, trading_balances
@@ -72,6 +72,8 @@ class IndexArbitrageurParameters(AgentParameters):
 
 class IndexArbitrageur(Agent):
     """See `IndexArbitrageurParameters`."""
+
+    hears = FILLS
 
     def __init__(self, context: AgentContext, parameters: IndexArbitrageurParameters) -> None:
         super().__init__(context)

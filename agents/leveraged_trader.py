@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder, Venue
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder, Venue
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, InitialPosition, Setup, usd_per_lot
@@ -203,6 +203,8 @@ class _Member:
 class LeveragedTraders(Agent):
     """One process that moves the whole population; see `LeveragedTraderParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: LeveragedTraderParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters
@@ -223,9 +225,6 @@ class LeveragedTraders(Agent):
         while True:
             yield self.sleep(self.parameters.wake_seconds)
             self.step()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """Members look at their positions when they act."""
 
     def position_lots(self, member: _Member) -> int:
         """Signed lots of one account; spot: coins held, or borrowed and sold."""

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup
@@ -74,6 +74,8 @@ class LooperParameters(AgentParameters):
 class Looper(Agent):
     """See `LooperParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: LooperParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters
@@ -88,9 +90,6 @@ class Looper(Agent):
             mean = 1.0 if self.selling else self.parameters.reaction_seconds
             yield self.sleep_exponential(mean)
             self.look()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """The looper looks at its account when it acts."""
 
     def look(self) -> None:
         """Sell a slice, buy a slice, or leave it."""

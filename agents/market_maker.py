@@ -168,6 +168,8 @@ def microprice(market: MarketView, bid_ticks: int, ask_ticks: int) -> float:
 class MarketMaker(Agent):
     """Quotes a ladder around its fair price; see `MarketMakerParameters`."""
 
+    hears = frozenset((Fill, OrderRejected))
+
     def __init__(self, context: AgentContext, parameters: MarketMakerParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters

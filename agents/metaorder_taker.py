@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, allowed_limit
+from agents.base import FILLS, Agent, AgentContext, AgentEvent, AgentProcess, allowed_limit
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup, trading_balances
@@ -114,6 +114,8 @@ class Metaorder:
 class MetaorderTaker(Agent):
     """See `MetaorderTakerParameters`. Client ids of children are `number:child`; `history` holds
     every metaorder since the start, number n at place n - 1, for measuring their impact."""
+
+    hears = FILLS
 
     def __init__(self, context: AgentContext, parameters: MetaorderTakerParameters) -> None:
         super().__init__(context)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Len, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentProcess, OwnOrder
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup, trading_balances
@@ -61,6 +61,8 @@ class MomentumTraderParameters(AgentParameters):
 
 class MomentumTrader(Agent):
     """See `MomentumTraderParameters`."""
+
+    hears = NOTHING
 
     def __init__(self, context: AgentContext, parameters: MomentumTraderParameters) -> None:
         super().__init__(context)

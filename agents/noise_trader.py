@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup, trading_balances
@@ -76,6 +76,8 @@ class NoiseTraderParameters(AgentParameters):
 class NoiseTrader(Agent):
     """See `NoiseTraderParameters`."""
 
+    hears = NOTHING
+
     REMEMBERED = 4096
 
     def __init__(self, context: AgentContext, parameters: NoiseTraderParameters) -> None:
@@ -98,9 +100,6 @@ class NoiseTrader(Agent):
                 self.rest()
             else:
                 self.take(self.market, self.next_sign() * self.draw_lots())
-
-    def on_event(self, event: AgentEvent) -> None:
-        """Noise does not listen."""
 
     def draw_lots(self) -> int:
         """A Pareto size, at least one lot."""

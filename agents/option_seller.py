@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.delta_hedger import DeltaHedge
 from agents.draws import Draws
 from agents.option_chain import ListedOption, listed_options
@@ -68,6 +68,8 @@ class OptionSellerParameters(AgentParameters):
 class OptionSeller(Agent):
     """See `OptionSellerParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: OptionSellerParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters
@@ -89,9 +91,6 @@ class OptionSeller(Agent):
             yield self.sleep_exponential(mean)
             if self.venue.account().can_trade:
                 self.act()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """The seller looks at its positions when it acts."""
 
     def act(self) -> None:
         """Choose, sell, buy back or hedge; at most one option order at a time."""

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.delta_hedger import DeltaHedge
 from agents.draws import Draws
 from agents.option_chain import YEAR_NS, ListedOption, listed_options
@@ -83,6 +83,8 @@ class OptionsMarketMakerParameters(AgentParameters):
 class OptionsMarketMaker(Agent):
     """See `OptionsMarketMakerParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: OptionsMarketMakerParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters
@@ -101,9 +103,6 @@ class OptionsMarketMaker(Agent):
         while True:
             self.quote()
             yield self.sleep_exponential(self.parameters.wake_seconds)
-
-    def on_event(self, event: AgentEvent) -> None:
-        """Inventory is read from the account when it quotes."""
 
     def vega_usd(self) -> float:
         """Vega of the account's options, USD per volatility point. O(options)."""

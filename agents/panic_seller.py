@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup
@@ -67,6 +67,8 @@ class PanicSellerParameters(AgentParameters):
 class PanicSeller(Agent):
     """See `PanicSellerParameters`."""
 
+    hears = NOTHING
+
     HIGHS_PER_WINDOW = 48
 
     def __init__(self, context: AgentContext, parameters: PanicSellerParameters) -> None:
@@ -92,9 +94,6 @@ class PanicSeller(Agent):
         while True:
             yield self.sleep(self.parameters.look_seconds)
             self.look()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """It reads fills from its orders when it acts."""
 
     def fall(self, price: float) -> float:
         """Fall from the high of the window, as a fraction; takes the price into the window.

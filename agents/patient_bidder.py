@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Len, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess
 from agents.draws import Draws
 from agents.ladder import Ladder
 from agents.market_maker import half_gaps, smaller_gaps
@@ -69,6 +69,8 @@ class PatientBidderParameters(AgentParameters):
 class PatientBidder(Agent):
     """See `PatientBidderParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: PatientBidderParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters
@@ -86,9 +88,6 @@ class PatientBidder(Agent):
         while True:
             self.quote()
             yield self.sleep_exponential(self.parameters.wake_seconds)
-
-    def on_event(self, event: AgentEvent) -> None:
-        """Inventory shifts no price of the patient."""
 
     def quote(self) -> None:
         """Move the ladder to the outside price."""

@@ -16,9 +16,9 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Interval, Unit, doc
 
 from agents.base import (
+    NOTHING,
     Agent,
     AgentContext,
-    AgentEvent,
     AgentProcess,
     OwnOrder,
     allowed_limit,
@@ -77,6 +77,8 @@ class StablecoinArbitrageurParameters(AgentParameters):
 class StablecoinArbitrageur(Agent):
     """See `StablecoinArbitrageurParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: StablecoinArbitrageurParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters
@@ -96,9 +98,6 @@ class StablecoinArbitrageur(Agent):
         while True:
             yield self.sleep(self.parameters.wake_seconds)
             self.trade()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """It reads fills from its orders when it acts."""
 
     def trade(self) -> None:
         """Take the better of the two arbitrages, if any pays, with what capital is free."""

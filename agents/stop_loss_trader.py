@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup
@@ -73,6 +73,8 @@ class StopLossTraderParameters(AgentParameters):
 class StopLossTrader(Agent):
     """See `StopLossTraderParameters`."""
 
+    hears = NOTHING
+
     def __init__(self, context: AgentContext, parameters: StopLossTraderParameters) -> None:
         super().__init__(context)
         p = self.parameters = parameters
@@ -94,9 +96,6 @@ class StopLossTrader(Agent):
         while True:
             yield self.sleep(self.parameters.reaction_seconds)
             self.look()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """What was not filled is sent again at the next look: see `look`."""
 
     def look(self) -> None:
         """Trigger stops at or above the last price; sell and buy what is due, in slices.

@@ -31,7 +31,7 @@ from typing import Any, Literal
 from order_path import bare, requests
 from order_stream import generate
 
-from agents.base import Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder
+from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, InitialPosition, Setup
@@ -90,6 +90,8 @@ def currencies(setup: Setup, instrument_id: str) -> tuple[str, ...]:
 class Crowd(Agent):
     """Random messages from random accounts; it does not listen."""
 
+    hears = NOTHING
+
     sent = 0  # by all crowds since the process began
 
     def __init__(self, context: AgentContext, parameters: CrowdParameters) -> None:
@@ -101,9 +103,6 @@ class Crowd(Agent):
             for name in chosen(number)
         ]
         self.resting: deque[tuple[Any, OwnOrder]] = deque()
-
-    def on_event(self, event: AgentEvent) -> None:
-        """Does not listen."""
 
     def run(self) -> AgentProcess:
         env, draws = self.env, self.draws

@@ -183,7 +183,7 @@ class Simulation:
             venues.append(venue)
         agent = parameters.build(AgentContext(name, self.env, tuple(venues), rng, setup, index))
         for venue in venues:
-            venue.agent = agent
+            venue.serve(agent)
         self.agents.append(agent)
 
     def _seed_books(self, seeds: tuple[BookSeed, ...]) -> list[SeededBook]:
@@ -311,7 +311,7 @@ class Simulation:
             event = reports[0]
             owner = event.owner if type(event) is OrderRejected else event.order.owner  # type: ignore[union-attr]
             venue = self.connections.get(owner)
-            if venue is not None:
+            if venue is not None and (venue.hears_acceptances or type(event) is not OrderAccepted):
                 venue.send(venue.receive, reports)
             return
         by_owner: dict[int, list[AgentEvent]] = {}

@@ -6,12 +6,12 @@ Nothing here decides anything; it turns ticks and tables into what the port prom
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import exp, nan
 from typing import TYPE_CHECKING, Any
 
 from accounts.events import AccountState
-from agents.base import Agent, AgentEvent, OwnOrder
+from agents.base import NOTHING, Agent, AgentEvent, OwnOrder
 from agents.desk import OrderDesk
 from agents.outside import OutsideMarket, StressState
 from agents.setup import usd_per_lot
@@ -148,7 +148,17 @@ class VenueAccount:
 class VenueConnection:
     """`Venue` of one account."""
 
-    __slots__ = ("_simulation", "_view", "agent", "desk", "hedged_outside", "owner", "send")
+    __slots__ = (
+        "_hears",
+        "_on_event",
+        "_simulation",
+        "_view",
+        "desk",
+        "hears_acceptances",
+        "hedged_outside",
+        "owner",
+        "send",
+    )
 
     def __init__(
         self, simulation: Simulation, account: Account, latency_ns: int, *, hedged_outside: bool
@@ -159,7 +169,14 @@ class VenueConnection:
         self.owner = account.number
         self.hedged_outside = hedged_outside
         self.desk = OrderDesk(account.number)
-        self.agent: Agent | None = None
+        self._hears: frozenset[type[AgentEvent]] = NOTHING
+        self._on_event: Callable[[AgentEvent], None]
+        self.hears_acceptances = False
+
+    def serve(self, agent: Agent) -> None:
+        """Bring the reports on this account to `agent` from now on."""
+        self._on_event, self._hears = agent.on_event, agent.hears
+        self.hears_acceptances = OrderAccepted in agent.hears
 
     @property
     def now_ns(self) -> int:
@@ -227,8 +244,8 @@ class VenueConnection:
 
     def receive(self, events: list[AgentEvent]) -> None:
         """Reports have reached the trader."""
-        report, agent = self.desk.report, self.agent
+        report, hears = self.desk.report, self._hears
         for event in events:
             report(event)
-            if agent is not None:
-                agent.on_event(event)
+            if type(event) in hears:
+                self._on_event(event)

@@ -190,7 +190,7 @@ class FakeVenue:
     def deliver_all(self, events: list[AgentEvent]) -> None:
         for event in events:
             self.desk.report(event)
-            if self.agent is not None:
+            if self.agent is not None and type(event) in self.agent.hears:
                 self.agent.on_event(event)
 
 
