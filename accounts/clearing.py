@@ -451,7 +451,7 @@ class ClearingHouse:
         market.publish(
             now_ns, usd_index_e8, index_e8, sampled, implied_vol=implied_vol, forward=forward
         )
-        self._option_limits.set(market.mark_ticks, market.absolute_deltas())
+        self._option_limits.set(market.mark_ticks, market.deltas)
         marks = market.mark_ticks.tolist()
         self.conditions.check(now_ns)
         return Marks(now_ns, dict(index_e8), dict(usd_index_e8), marks)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from math import nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,15 +26,12 @@ from risk import order_tables as t
 from risk.borrowing import borrow_arrays
 from risk.collateral import discount_arrays
 from risk.contracts import Contract, MarketSnapshot
-from risk.instrument_terms import TermPlan, write_prices, write_terms
+from risk.instrument_terms import TermPlan
 from risk.kernels import borrow_rates, discounted_value, unit_margin
-from risk.option_slopes import write_option_slopes
-from risk.stress import StressPlan, rounded
-from risk.stress_kernels import StressPrices
+from risk.mark_pass import Given, Listed, MarkPass, Written
+from risk.stress import StressPlan
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from exchange.instrument import Instrument
     from risk.rules import RuleSet
 
@@ -80,7 +78,8 @@ class Market:
     """Instruments, currencies, risk units and their prices at one mark.
 
     usd_index_e8: USD per unit of each currency in 1e-8; index_e8: per pair in its quote;
-    mark_ticks: int64 (instruments,). `version` counts the marks; it is 0 before the first. prices:
+    mark_ticks: int64 (instruments,); deltas: float64 (options,), |delta| of
+    one coin's worth, 0 to 1. `version` counts the marks; it is 0 before the first. prices:
     float64, all that a margin may move with: the USD value of every currency; mark, index, forward
     and volatility of every instrument, one after another; the time as a price that grows by a
     relative delta in delta years. Forward and volatility are 0 for all but options, whose mark
@@ -99,7 +98,7 @@ class Market:
         self.atoms = {name: atoms_per_unit(name) for name in self.currencies}
         self.scales = [1.0 / self.atoms[name] for name in self.currencies]
         self.plan = StressPlan.of(self.contracts, rules)
-        self.options = OptionTerms(self.contracts, self.currency_number, rules)
+        self.options = OptionTerms(self.contracts, rules)
         self.unit_names = [unit.name for unit in self.plan.units]
         self.unit_base = [self.currency_number[unit.base] for unit in self.plan.units]
         number_of = {unit.base: n for n, unit in enumerate(self.plan.units) if unit.takes_spot}
@@ -114,7 +113,6 @@ class Market:
         self.usd: dict[str, float] = {"USD": 1.0}
         self.usd_index_e8: dict[str, int] = {"USD": E8}
         self.index_e8: dict[str, int] = {}
-        self.mark_ticks: NDArray[np.int64] = np.zeros(len(instruments), np.int64)
         self._static()
 
     def _static(self) -> None:
@@ -124,7 +122,7 @@ class Market:
         self.instruments = np.zeros((count, t.INSTRUMENT_COLUMNS), np.int64)
         self.terms = np.zeros((count, t.TERM_COLUMNS))
         self.stress = np.zeros((count, self.width))
-        self.unit_terms: NDArray[np.float64] = np.zeros(self.plan.params.values.shape)
+        self.unit_terms = self.plan.params.values
         self.currency_terms = np.zeros((len(self.currencies), t.CURRENCY_TERMS))
         self.rule_terms = np.zeros(t.RULE_TERMS)
         self.prices = np.zeros(len(self.currencies) + 4 * count + 1)
@@ -175,15 +173,10 @@ class Market:
     def _vectors(self) -> None:
         """Vectors that turn prices into the arrays that the kernels read."""
         instruments, number = self.instruments_list, self.currency_number
-        self._base = np.array([number[i.base] for i in instruments])
-        self._quote = np.array([number[i.quote] for i in instruments])
         self._tick = np.array([float(i.tick) for i in instruments])
-        self._spot = np.array([i.kind == InstrumentKind.SPOT for i in instruments])
-        self._option = np.array([i.kind == InstrumentKind.OPTION for i in instruments])
-        self._lots_per_contract = np.array([1.0 / float(i.lot) for i in instruments])
-        self._limits = np.array([float(i.position_limit_lots) for i in instruments])
+        self._quote = np.array([number[i.quote] for i in instruments], np.int64)
         self._units_per_lot = np.array([float(i.units_per_lot) for i in instruments])
-        self._term_plan = TermPlan(
+        terms = TermPlan(
             self.instruments[:, t.I_KIND].copy(),
             self.instruments[:, t.I_INVERSE].copy(),
             self.instruments[:, t.I_SETTLE].copy(),
@@ -193,6 +186,43 @@ class Market:
             np.array([float(i.taker_fee_rate) for i in instruments]),
             np.array([self.scales[number[i.settle]] for i in instruments]),
             self.rules.fees.option_cap * self._tick * self._units_per_lot,
+        )
+        self._families = sorted({i.family for i in instruments})
+        options = self.options
+        listed = Listed(
+            self._quote,
+            np.array([self._families.index(i.family) for i in instruments], np.int64),
+            np.array([1.0 / float(i.lot) for i in instruments]),
+            np.array([float(i.position_limit_lots) for i in instruments]),
+            options.rows,
+            options.forward_of,
+            options.future_of,
+            options.maintenance,
+        )
+        self._given = Given(
+            np.zeros(len(self.currencies)),
+            np.zeros(len(instruments), np.int64),
+            np.zeros(len(self._families)),
+            np.zeros(len(options.forward_names)),
+            np.zeros(len(options.names)),
+        )
+        self.mark_ticks = self._given.mark_ticks
+        self.deltas = np.zeros(len(options.names))
+        self._pass = MarkPass.of(
+            self.plan,
+            terms,
+            listed,
+            self._given,
+            Written(
+                self.stress,
+                self.terms,
+                self.currency_terms,
+                self.rule_terms,
+                self.prices,
+                self.deltas,
+            ),
+            self.first_column,
+            (number["USDT"], number["USDC"]),
         )
 
     def publish(
@@ -217,94 +247,34 @@ class Market:
         self.usd_index_e8 = {"USD": E8, **usd_index_e8}
         self.index_e8 = dict(index_e8)
         self.usd = {name: atoms / E8 for name, atoms in self.usd_index_e8.items()}
-        usd = np.array([self.usd[name] for name in self.currencies])
-        index = usd[self._base] / usd[self._quote]
-        for row, instrument in enumerate(self.instruments_list):
-            given = self.index_e8.get(instrument.family)
-            if given is not None:
-                index[row] = given / E8
-        self.mark_ticks = np.array(mark_ticks, np.int64)
-        mark = self.mark_ticks * self._tick
         self._implied_vol = dict(implied_vol or {})
         self._forward = dict(forward or {})
-        forwards, vols = np.full(len(mark), np.nan), np.full(len(mark), np.nan)
-        options = self.options.rows
-        if options.size:
-            forwards[options] = self.options.forwards(usd, mark, self._forward)
-            vols[options] = self.options.volatilities(self._implied_vol)
-            mark[options] = np.nan
-        mark[self._spot] = index[self._spot]
-        prices = StressPrices(mark, usd[self._base], usd[self._quote], index, forwards, vols)
-        self._write(time_ns, prices, usd)
-
-    def _write(self, time_ns: int, prices: StressPrices, usd: NDArray[np.float64]) -> None:
-        table = self.plan.evaluate(time_ns, prices, self.usd["USDT"], self.usd["USDC"])
-        lots = rounded(table, self._lots_per_contract, self._limits)
-        self.stress[:] = lots.rows[:, self.first_column :]
-        self.unit_terms[:] = table.unit_params
-        self.currency_terms[:, t.K_USD] = usd
-        self.rule_terms[t.R_PEG_REACH] = self._peg_reach()
-        terms = self.terms
-        write_terms(self._term_plan, table.mark, lots.mr7_long, lots.mr7_short, usd, terms)
-        clock = math.exp(time_ns / YEAR_NS)
-        write_prices(self._term_plan, prices, clock, usd, terms, self.prices)
-        options = self.options.rows
-        if options.size:
-            self._write_options(time_ns, prices, table.mark)
-
-    def _write_options(self, time_ns: int, prices: StressPrices, mark: NDArray[np.float64]) -> None:
-        """The marks of options, which follow from volatility, and what only options have."""
-        options, terms = self.options.rows, self.terms
-        reference = terms[options, t.M_REFERENCE]
-        self.mark_ticks[options] = np.maximum(1, np.rint(reference))
-        initial, maintenance = self.options.short_margins(mark[options], prices.forward[options])
-        notional = terms[options, t.M_NOTIONAL]
-        terms[options, t.M_SHORT_INITIAL] = notional * initial
-        terms[options, t.M_SHORT_MAINTENANCE] = notional * maintenance
-        write_option_slopes(
-            options,
-            self._lots_per_contract,
-            self.plan.terms,
-            prices,
-            self.plan.shared_rules(),
-            self.unit_terms,
-            self.plan.unit_of,
-            time_ns,
-            terms,
-        )
-
-    def _peg_reach(self) -> float:
-        """How far all prices may move before a pair of stablecoins crosses the calm price."""
-        usdt, usdc = self.usd["USDT"], self.usd["USDC"]
-        calm = self.rules.stablecoin_depeg.calm_price
-        pairs = (usdt, usdt / usdc, usdc)
-        # The two sides of a pair may move apart.
-        return min(abs(min(price, 1.0 / price) / calm - 1.0) for price in pairs) / 2.2
+        given = self._given
+        given.usd[:] = [self.usd[name] for name in self.currencies]
+        given.mark_ticks[:] = mark_ticks
+        pairs = map(self.index_e8.get, self._families)
+        given.pairs[:] = [nan if price is None else price / E8 for price in pairs]
+        if self.options.names:
+            given.forwards[:] = self.options.forwards(self._forward)
+            given.volatilities[:] = self.options.volatilities(self._implied_vol)
+        self._pass.write(time_ns, math.exp(time_ns / YEAR_NS))
 
     def snapshot(self) -> MarketSnapshot:
         """The same prices for the unrounded margin report."""
         marks = {
             instrument.instrument_id: float(ticks * tick)
-            for instrument, ticks, tick, spot, option in zip(
+            for instrument, ticks, tick in zip(
                 self.instruments_list,
                 self.mark_ticks.tolist(),
                 self._tick.tolist(),
-                self._spot.tolist(),
-                self._option.tolist(),
                 strict=True,
             )
-            if not spot and not option
+            if instrument.kind in (InstrumentKind.PERPETUAL, InstrumentKind.FUTURE)
         }
         index = {pair: price / E8 for pair, price in self.index_e8.items()}
         return MarketSnapshot(
             self.time_ns, self.usd, index, marks, self._implied_vol, self._forward
         )
-
-    def absolute_deltas(self) -> NDArray[np.float64]:
-        """|delta| of one coin's worth of each instrument; of an option 0 to 1."""
-        coins = self.stress[:, at.COIN_DELTA - self.first_column]
-        deltas: NDArray[np.float64] = np.abs(coins) / self._units_per_lot
-        return deltas
 
     def absolute_delta(self, number: int) -> float:
         """|delta| of one coin's worth of an option, 0 to 1. O(1)."""

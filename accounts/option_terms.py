@@ -1,4 +1,4 @@
-"""The options of a market as arrays: forwards, volatilities, short margins, price limits.
+"""The options of a market as arrays: forwards, volatilities, price limits.
 
 A surface of some hundred options is priced at every mark, so nothing here asks per option what can
 be asked for all.
@@ -9,6 +9,7 @@ Source: portfolio-margin.md sections 11.4, 11.8, 16.1.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,65 +29,37 @@ if TYPE_CHECKING:
 class OptionTerms:
     """The options among the contracts of a market.
 
-    rows: int64 (options,), their instrument numbers. All other arrays are in the same order.
+    rows: int64 (options,), their instrument numbers; forward_of: number of each one's forward in
+    `forward_names`; future_of: instrument number of the coin-margined future of its expiry, -1 for
+    none; maintenance: the rate of a short one, coins per coin (11.8).
     """
 
-    def __init__(
-        self, contracts: Sequence[Contract], currency_number: Mapping[str, int], rules: RuleSet
-    ) -> None:
+    def __init__(self, contracts: Sequence[Contract], rules: RuleSet) -> None:
         options = [(row, c) for row, c in enumerate(contracts) if c.kind == OPTION]
         futures = {c.instrument_id: row for row, c in enumerate(contracts) if c.kind == FUTURE}
         self.rows = np.array([row for row, _ in options], np.int64)
         self.names = [c.instrument_id for _, c in options]
         forwards = [f"{c.base}-USD-{expiry_code(c.expiry_ns or 0)}" for _, c in options]
-        future_rows = np.array([futures.get(name, -1) for name in forwards], np.int64)
-        self._with_future = np.flatnonzero(future_rows >= 0)
-        self._future_rows = future_rows[self._with_future]
-        self._of_forward: dict[str, list[int]] = {}
-        for number, name in enumerate(forwards):
-            self._of_forward.setdefault(name, []).append(number)
-        self._base = np.array([currency_number[c.base] for _, c in options], np.int64)
-        self._strike = np.array([c.strike for _, c in options])
-        self._call = np.array([c.is_call for _, c in options], np.bool_)
+        self.forward_names = sorted(set(forwards))
+        number = {name: n for n, name in enumerate(self.forward_names)}
+        self.forward_of = np.array([number[name] for name in forwards], np.int64)
+        self.future_of = np.array([futures.get(name, -1) for name in forwards], np.int64)
         terms = rules.short_option
-        self._maintenance = np.array(
-            [terms.maintenance.get(c.base, terms.maintenance_other) for _, c in options]
+        self.maintenance = np.array(
+            [terms.maintenance.get(c.base, terms.maintenance_other) for _, c in options], np.float64
         )
-        self._rules = terms
 
-    def forwards(
-        self, usd: NDArray[np.float64], mark: NDArray[np.float64], given: Mapping[str, float]
-    ) -> NDArray[np.float64]:
-        """Forward of each option, USD: given, else the coin-margined future, else the index.
+    def forwards(self, given: Mapping[str, float]) -> list[float]:
+        """USD per forward name, nan where none is given. Source: 16.1."""
+        return [given.get(name, nan) for name in self.forward_names]
 
-        usd: per currency; mark: per instrument.  Source: 16.1.
-        """
-        forwards = usd[self._base]
-        forwards[self._with_future] = mark[self._future_rows]
-        for name, price in given.items():
-            forwards[self._of_forward.get(name, [])] = price
-        return forwards
-
-    def volatilities(self, given: Mapping[str, float]) -> NDArray[np.float64]:
+    def volatilities(self, given: Mapping[str, float]) -> list[float]:
         """Implied volatility of each option; MarketDataError for one that is missing."""
         try:
-            return np.array([given[name] for name in self.names])
+            return [given[name] for name in self.names]
         except KeyError as error:
             name = error.args[0]
             raise MarketDataError(f'market.implied_vol."{name}" is missing') from None
-
-    def short_margins(
-        self, mark: NDArray[np.float64], forward: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Initial and maintenance margin of each option sold, coins per coin: section 11.8."""
-        terms = self._rules
-        difference = self._strike - forward
-        otm = np.maximum(0.0, np.where(self._call, difference, -difference))
-        rate = np.maximum(terms.initial_floor, terms.initial - otm / forward)
-        held = np.where(
-            self._call, self._maintenance, np.maximum(self._maintenance, self._maintenance * mark)
-        )
-        return rate * terms.factor + mark, held * terms.factor + mark
 
 
 class OptionLimits:
@@ -104,15 +77,16 @@ class OptionLimits:
         self._coefficient = rates.coefficient.as_integer_ratio()
 
     def set(self, mark_ticks: NDArray[np.int64], deltas: NDArray[np.float64]) -> None:
-        """Take the marks in ticks and |delta| of all instruments. O(options)."""
+        """Take the marks in ticks of all instruments and |delta| of the options. O(options)."""
         if not self._options:
             return
         numerator, denominator = self._coefficient
-        millionths = np.rint(deltas[self._rows] * MILLIONTH).astype(np.int64)
+        millionths = np.rint(deltas * MILLIONTH).astype(np.int64)
         widest = np.maximum(self._floor * MILLIONTH, self._slope * millionths)
         widths = widest * numerator // (MILLIONTH * denominator)
-        lows = np.maximum(1, mark_ticks[self._rows] - widths)
-        highs = np.maximum(lows, mark_ticks[self._rows] + widths)
+        marks = mark_ticks[self._rows]
+        lows = np.maximum(1, marks - widths)
+        highs = np.maximum(lows, marks + widths)
         for listing, low, high in zip(self._options, lows.tolist(), highs.tolist(), strict=True):
             listing.low_ticks = listing.instrument.ceil_to_grid(low)
             listing.high_ticks = listing.instrument.floor_to_grid(high)

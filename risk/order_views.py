@@ -63,137 +63,137 @@ def _prefetch_line(typing_context: Any, address: Any) -> Any:
     return types.none(types.int64), generate
 
 
-_ints_at: Any = intrinsic(_ints_pointer)
+ints_at: Any = intrinsic(_ints_pointer)
 _prefetch: Any = intrinsic(_prefetch_line)
-_floats_at: Any = intrinsic(_floats_pointer)
+floats_at: Any = intrinsic(_floats_pointer)
 
 
 @njit(cache=True, forceinline=True)
 def positions_of(x: Ints) -> Ints:
     """int64 (positions, P_*)."""
-    return carray(_ints_at(x[t.X_POSITIONS]), (_MANY, t.POSITION_COLUMNS))
+    return carray(ints_at(x[t.X_POSITIONS]), (_MANY, t.POSITION_COLUMNS))
 
 
 @njit(cache=True, forceinline=True)
 def orders_of(x: Ints) -> Ints:
     """int64 (orders, O_*)."""
-    return carray(_ints_at(x[t.X_ORDERS]), (_MANY, t.ORDER_COLUMNS))
+    return carray(ints_at(x[t.X_ORDERS]), (_MANY, t.ORDER_COLUMNS))
 
 
 @njit(cache=True, forceinline=True)
 def units_of(x: Ints) -> Ints:
     """int64 (units of accounts, U_*)."""
-    return carray(_ints_at(x[t.X_UNITS]), (_MANY, t.UNIT_COLUMNS))
+    return carray(ints_at(x[t.X_UNITS]), (_MANY, t.UNIT_COLUMNS))
 
 
 @njit(cache=True, forceinline=True)
 def unit_sums_of(x: Ints) -> Floats:
     """float64 (units of accounts, 3 width + S_*)."""
-    return carray(_floats_at(x[t.X_UNIT_SUMS]), (_MANY, 3 * x[t.X_WIDTH] + t.UNIT_EXTRA))
+    return carray(floats_at(x[t.X_UNIT_SUMS]), (_MANY, 3 * x[t.X_WIDTH] + t.UNIT_EXTRA))
 
 
 @njit(cache=True, forceinline=True)
 def currencies_of(x: Ints) -> Ints:
     """int64 (currencies of accounts, C_*)."""
-    return carray(_ints_at(x[t.X_CURRENCIES]), (_MANY, t.CURRENCY_COLUMNS))
+    return carray(ints_at(x[t.X_CURRENCIES]), (_MANY, t.CURRENCY_COLUMNS))
 
 
 @njit(cache=True, forceinline=True)
 def currency_sums_of(x: Ints) -> Floats:
     """float64 (currencies of accounts, V_*)."""
-    return carray(_floats_at(x[t.X_CURRENCY_SUMS]), (_MANY, t.CURRENCY_EXTRA))
+    return carray(floats_at(x[t.X_CURRENCY_SUMS]), (_MANY, t.CURRENCY_EXTRA))
 
 
 @njit(cache=True, forceinline=True)
 def accounts_of(x: Ints) -> Ints:
     """int64 (accounts, A_*)."""
-    return carray(_ints_at(x[t.X_ACCOUNTS]), (_MANY, t.ACCOUNT_COLUMNS))
+    return carray(ints_at(x[t.X_ACCOUNTS]), (_MANY, t.ACCOUNT_COLUMNS))
 
 
 @njit(cache=True, forceinline=True)
 def account_sums_of(x: Ints) -> Floats:
     """float64 (accounts, T_*)."""
-    return carray(_floats_at(x[t.X_ACCOUNT_SUMS]), (_MANY, t.ACCOUNT_EXTRA))
+    return carray(floats_at(x[t.X_ACCOUNT_SUMS]), (_MANY, t.ACCOUNT_EXTRA))
 
 
 @njit(cache=True, forceinline=True)
 def radii_of(x: Ints) -> Floats:
     """float64 (accounts,): the safe radius of each account, 0 where it must be looked at."""
-    return carray(_floats_at(x[t.X_RADII]), (_MANY,))
+    return carray(floats_at(x[t.X_RADII]), (_MANY,))
 
 
 @njit(cache=True, forceinline=True)
 def anchors_of(x: Ints) -> Ints:
     """int64 (accounts,): the anchor whose prices the radius is measured from."""
-    return carray(_ints_at(x[t.X_ANCHORS]), (_MANY,))
+    return carray(ints_at(x[t.X_ANCHORS]), (_MANY,))
 
 
 @njit(cache=True, forceinline=True)
 def instruments_of(x: Ints) -> Ints:
     """int64 (instruments, I_*)."""
-    return carray(_ints_at(x[t.X_INSTRUMENTS]), (_MANY, t.INSTRUMENT_COLUMNS))
+    return carray(ints_at(x[t.X_INSTRUMENTS]), (_MANY, t.INSTRUMENT_COLUMNS))
 
 
 @njit(cache=True, forceinline=True)
 def terms_of(x: Ints) -> Floats:
     """float64 (instruments, M_*)."""
-    return carray(_floats_at(x[t.X_TERMS]), (_MANY, t.TERM_COLUMNS))
+    return carray(floats_at(x[t.X_TERMS]), (_MANY, t.TERM_COLUMNS))
 
 
 @njit(cache=True, forceinline=True)
 def stress_of(x: Ints) -> Floats:
     """float64 (instruments, width): stress rows per lot."""
-    return carray(_floats_at(x[t.X_STRESS]), (_MANY, x[t.X_WIDTH]))
+    return carray(floats_at(x[t.X_STRESS]), (_MANY, x[t.X_WIDTH]))
 
 
 @njit(cache=True, forceinline=True)
 def unit_terms_of(x: Ints) -> Floats:
     """float64 (units, packed parameters)."""
-    return carray(_floats_at(x[t.X_UNIT_TERMS]), (_MANY, x[t.X_UNIT_PARAMS]))
+    return carray(floats_at(x[t.X_UNIT_TERMS]), (_MANY, x[t.X_UNIT_PARAMS]))
 
 
 @njit(cache=True, forceinline=True)
 def currency_terms_of(x: Ints) -> Floats:
     """float64 (currencies, K_*)."""
-    return carray(_floats_at(x[t.X_CURRENCY_TERMS]), (_MANY, t.CURRENCY_TERMS))
+    return carray(floats_at(x[t.X_CURRENCY_TERMS]), (_MANY, t.CURRENCY_TERMS))
 
 
 @njit(cache=True, forceinline=True)
 def discounts_of(x: Ints) -> Floats:
     """float64 (currencies, tiers, 4)."""
-    return carray(_floats_at(x[t.X_DISCOUNTS]), (_MANY, x[t.X_DISCOUNT_TIERS], at.TIER_COLUMNS))
+    return carray(floats_at(x[t.X_DISCOUNTS]), (_MANY, x[t.X_DISCOUNT_TIERS], at.TIER_COLUMNS))
 
 
 @njit(cache=True, forceinline=True)
 def loans_of(x: Ints) -> Floats:
     """float64 (currencies, 1 + tiers, 3)."""
-    return carray(_floats_at(x[t.X_LOANS]), (_MANY, x[t.X_LOAN_TIERS], at.BORROW_COLUMNS))
+    return carray(floats_at(x[t.X_LOANS]), (_MANY, x[t.X_LOAN_TIERS], at.BORROW_COLUMNS))
 
 
 @njit(cache=True, forceinline=True)
 def rules_of(x: Ints) -> Floats:
     """float64 (R_*,)."""
-    return carray(_floats_at(x[t.X_RULES]), (t.RULE_TERMS,))
+    return carray(floats_at(x[t.X_RULES]), (t.RULE_TERMS,))
 
 
 @njit(cache=True, forceinline=True)
 def vector_of(x: Ints) -> Floats:
     """float64 (full width,): scratch for one stress vector."""
-    return carray(_floats_at(x[t.X_SCRATCH]), (x[t.X_FULL_WIDTH],))
+    return carray(floats_at(x[t.X_SCRATCH]), (x[t.X_FULL_WIDTH],))
 
 
 @njit(cache=True, forceinline=True)
 def margins_of(x: Ints) -> Floats:
     """float64 (OUT_*,): scratch for one unit's margin."""
     offset = 8 * x[t.X_FULL_WIDTH]
-    return carray(_floats_at(x[t.X_SCRATCH] + offset), (at.OUT_SIZE,))
+    return carray(floats_at(x[t.X_SCRATCH] + offset), (at.OUT_SIZE,))
 
 
 @njit(cache=True, forceinline=True)
 def refused_of(x: Ints) -> Floats:
     """float64 (4,): figures of the last refusal."""
     offset = 8 * (x[t.X_FULL_WIDTH] + at.OUT_SIZE)
-    return carray(_floats_at(x[t.X_SCRATCH] + offset), (t.REFUSED_FIGURES,))
+    return carray(floats_at(x[t.X_SCRATCH] + offset), (t.REFUSED_FIGURES,))
 
 
 @njit(cache=True, forceinline=True)
