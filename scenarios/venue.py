@@ -154,7 +154,6 @@ class VenueConnection:
         "_simulation",
         "_view",
         "desk",
-        "hears_acceptances",
         "hedged_outside",
         "owner",
         "send",
@@ -171,12 +170,10 @@ class VenueConnection:
         self.desk = OrderDesk(account.number)
         self._hears: frozenset[type[AgentEvent]] = NOTHING
         self._on_event: Callable[[AgentEvent], None]
-        self.hears_acceptances = False
 
     def serve(self, agent: Agent) -> None:
         """Bring the reports on this account to `agent` from now on."""
         self._on_event, self._hears = agent.on_event, agent.hears
-        self.hears_acceptances = OrderAccepted in agent.hears
 
     @property
     def now_ns(self) -> int:
@@ -225,20 +222,17 @@ class VenueConnection:
             self.desk.bind(own, first.order)
         if len(events) > 1 and not self.hedged_outside:
             simulation.remember_taken(request, events)
-        simulation.deliver()
 
     def _arrive_cancel(self, own: OwnOrder) -> None:
         if own.placed is not None:
             simulation = self._simulation
             simulation.house.cancel(simulation.env.time_ns, self.owner, own.placed.order_id)
-            simulation.deliver()
 
     def _arrive_amend(self, message: tuple[OwnOrder, int | None, int | None]) -> None:
         own, size, price = message
         if own.placed is not None:
             simulation, order_id = self._simulation, own.placed.order_id
             simulation.house.amend(simulation.env.time_ns, self.owner, order_id, size, price)
-            simulation.deliver()
 
     # --- reports to the trader ------------------------------------------------------------------
 

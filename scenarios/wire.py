@@ -2,7 +2,7 @@
 
 All messages that are sent at one moment with one latency arrive at one moment, so they share one
 simpy event and are handled in the order in which they were sent. A trader who moves a ladder of
-forty orders costs one event on the way there and one on the way back.
+forty orders costs one event on the way there and one on the way back, with all his reports.
 """
 
 from __future__ import annotations
@@ -16,35 +16,37 @@ from scenarios.clock import Clock
 
 Receiver: TypeAlias = Callable[[Any], object]
 """Takes a message that arrives."""
+Message: TypeAlias = tuple[Receiver, Any]
 NEVER_NS = -1
 
 
 class Arrivals(Event):
     """Messages that arrive together: a simpy event that has been triggered already."""
 
-    def __init__(self, messages: list[tuple[Receiver, Any]]) -> None:
+    def __init__(self, arrive: Callable[[Event], None], messages: list[Message]) -> None:
         # As simpy's own Timeout does it: the few fields that the scheduler reads.
-        self.callbacks = [_arrive]
+        self.callbacks = [arrive]
         self._ok = True
         self._value = messages
 
 
-def _arrive(event: Event) -> None:
-    for receiver, message in event._value:  # see `Arrivals`
-        receiver(message)
-
-
 class Wire:
-    """Carries messages of one latency (ns). `events` counts the simpy events it has needed."""
+    """Carries messages of one latency (ns). `events` counts the simpy events it has needed.
 
-    __slots__ = ("_env", "_latency_ns", "_messages", "_sent_ns", "events")
+    after: called when all messages of a moment have been taken: what they have caused can be
+    answered together.
+    """
 
-    def __init__(self, env: Clock, latency_ns: int) -> None:
+    __slots__ = ("_after", "_arrive", "_env", "_latency_ns", "_messages", "_sent_ns", "events")
+
+    def __init__(self, env: Clock, latency_ns: int, after: Callable[[], None]) -> None:
         assert latency_ns >= 0, latency_ns
         self._env = env
         self._latency_ns = latency_ns
+        self._after = after
+        self._arrive = self._take  # bound once
         self._sent_ns = NEVER_NS
-        self._messages: list[tuple[Receiver, Any]] = []
+        self._messages: list[Message] = []
         self.events = 0
 
     def send(self, receiver: Receiver, message: Any) -> None:
@@ -59,4 +61,9 @@ class Wire:
         # Without a latency the event may have happened while its moment still lasts.
         self._sent_ns = now if self._latency_ns else NEVER_NS
         self.events += 1
-        env.schedule(Arrivals(messages), NORMAL, self._latency_ns)
+        env.schedule(Arrivals(self._arrive, messages), NORMAL, self._latency_ns)
+
+    def _take(self, event: Event) -> None:
+        for receiver, message in event._value:  # see `Arrivals`
+            receiver(message)
+        self._after()

@@ -145,8 +145,9 @@ def test_a_ladder_is_one_event_each_way(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("latency_ns", [0, 5])
 def test_the_wire_keeps_the_order_of_sending_and_loses_nothing(latency_ns: int) -> None:
     env = Clock(0)
-    wire = Wire(env, latency_ns)
     seen: list[tuple[int, str]] = []
+    taken: list[int] = []  # what has arrived when the wire says that a moment's messages have
+    wire = Wire(env, latency_ns, lambda: taken.append(len(seen)))
 
     def arrive(name: str) -> None:
         seen.append((env.time_ns, name))
@@ -172,3 +173,4 @@ def test_the_wire_keeps_the_order_of_sending_and_loses_nothing(latency_ns: int) 
         "echo": 2 * latency_ns,
     }  # fmt: skip
     assert wire.events == (5 if latency_ns == 0 else 3)
+    assert taken == ([1, 2, 3, 4, 5] if latency_ns == 0 else [3, 4, 5])
