@@ -79,27 +79,33 @@ class Expiry:
         marks = house.rules.marks
         future_ns = round(marks.delivery_average_s * SECOND_NS)
         option_ns = round(marks.option_settlement_average_s * SECOND_NS)
-        self._open: list[tuple[Listing, TimeWeightedIndex]] = []
+        # contracts of one pair and window have one settlement price
+        averages: dict[tuple[str, int, int], tuple[TimeWeightedIndex, list[Listing]]] = {}
         for listing in house.by_number:
-            expiry_ns = listing.instrument.expiry_ns
+            instrument, expiry_ns = listing.instrument, listing.instrument.expiry_ns
             if expiry_ns is not None:
-                window = option_ns if listing.is_option else future_ns
-                self._open.append((listing, TimeWeightedIndex(expiry_ns - window, expiry_ns)))
-        self._open.sort(key=lambda item: (item[1].until_ns, item[0].number))
+                from_ns = expiry_ns - (option_ns if listing.is_option else future_ns)
+                average = TimeWeightedIndex(from_ns, expiry_ns)
+                key = (instrument.family, from_ns, expiry_ns)
+                averages.setdefault(key, (average, []))[1].append(listing)
+        self._open: list[tuple[TimeWeightedIndex, list[Listing]]] = list(averages.values())
 
     def check(self, now_ns: int) -> list[Delivery]:
         """Take the index just published; settle what expires now. Call after every mark.
 
-        O(contracts that expire), and O(accounts) for each one that does.
+        O(expiries), and O(accounts) for each contract that expires.
         """
-        deliveries: list[Delivery] = []
-        for listing, average in self._open:
-            average.add(now_ns, self._index_e8(listing.instrument))
+        expired: list[tuple[int, int, int, Listing]] = []
+        for average, listings in self._open:
+            average.add(now_ns, self._index_e8(listings[0].instrument))
             if now_ns >= average.until_ns:
-                deliveries.append(self._settle(now_ns, listing, average.price_e8()))
-        if deliveries:
-            self._open = [item for item in self._open if now_ns < item[1].until_ns]
-        return deliveries
+                price_e8 = average.price_e8()
+                expired += [(average.until_ns, one.number, price_e8, one) for one in listings]
+        if not expired:
+            return []
+        self._open = [item for item in self._open if now_ns < item[0].until_ns]
+        expired.sort(key=lambda one: one[:2])
+        return [self._settle(now_ns, listing, price) for _, _, price, listing in expired]
 
     def _index_e8(self, instrument: Instrument) -> int:
         market = self.house.market

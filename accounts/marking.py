@@ -62,14 +62,15 @@ class Marker:
         self.listed_ns = listed_ns
         self.is_spot = listing.is_spot
         self.is_option = listing.is_option
-        self.tick_e8 = instrument.tick * 10**8
+        self.tick_e8 = (instrument.tick * 10**8).as_integer_ratio()
         self.basis = MovingMean(round(window / rules.basis_sample_s))
         self.premium = MovingMean(round(LIMIT_WINDOW_S / rules.basis_sample_s))
 
     def sample(self, now_ns: int, index_e8: int) -> int:
         """Take the book's mid against the index; the new mark in ticks. Sets the price limits."""
         listing = self.listing
-        index_ticks = max(1, round(index_e8 / self.tick_e8))
+        numerator, denominator = self.tick_e8
+        index_ticks = max(1, divide_rounded(index_e8 * denominator, numerator))
         if self.is_spot:
             self._limit(spot_band(index_ticks, SPOT_TIER))
             return index_ticks

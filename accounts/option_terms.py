@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exchange.instrument import OPTION_TICK
-from exchange.price_limits import DEFAULT_OPTION_RATES, MILLIONTH
+from exchange.instrument import OPTION_COARSE_TICK, OPTION_TICK
+from exchange.price_limits import DEFAULT_OPTION_RATES
 from exchange.units import to_steps
 from risk.contracts import FUTURE, OPTION, Contract, MarketDataError, expiry_code
+from risk.option_bands import BandRates, option_bands
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,21 +73,22 @@ class OptionLimits:
         rates = DEFAULT_OPTION_RATES
         self._options = [listing for listing in listings if listing.is_option]
         self._rows = np.array([listing.number for listing in self._options], np.int64)
-        self._floor = to_steps(rates.floor_coin, OPTION_TICK, "floor_coin")
-        self._slope = to_steps(rates.delta_coin, OPTION_TICK, "delta_coin")
-        self._coefficient = rates.coefficient.as_integer_ratio()
+        coarse = [listing.instrument.coarse_from_ticks for listing in self._options]
+        self._coarse_from = np.array(coarse, np.int64)
+        self._rates = BandRates(
+            to_steps(rates.floor_coin, OPTION_TICK, "floor_coin"),
+            to_steps(rates.delta_coin, OPTION_TICK, "delta_coin"),
+            *rates.coefficient.as_integer_ratio(),
+            int(OPTION_COARSE_TICK / OPTION_TICK),
+        )
+        self._bands = np.zeros((2, len(self._options)), np.int64)
 
     def set(self, mark_ticks: NDArray[np.int64], deltas: NDArray[np.float64]) -> None:
         """Take the marks in ticks of all instruments and |delta| of the options. O(options)."""
         if not self._options:
             return
-        numerator, denominator = self._coefficient
-        millionths = np.rint(deltas * MILLIONTH).astype(np.int64)
-        widest = np.maximum(self._floor * MILLIONTH, self._slope * millionths)
-        widths = widest * numerator // (MILLIONTH * denominator)
-        marks = mark_ticks[self._rows]
-        lows = np.maximum(1, marks - widths)
-        highs = np.maximum(lows, marks + widths)
-        for listing, low, high in zip(self._options, lows.tolist(), highs.tolist(), strict=True):
-            listing.low_ticks = listing.instrument.ceil_to_grid(low)
-            listing.high_ticks = listing.instrument.floor_to_grid(high)
+        bands = self._bands
+        option_bands(self._rows, self._coarse_from, self._rates, mark_ticks, deltas, bands)
+        lows, highs = bands.tolist()
+        for listing, low, high in zip(self._options, lows, highs, strict=True):
+            listing.low_ticks, listing.high_ticks = low, high

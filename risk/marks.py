@@ -8,8 +8,8 @@ Source: portfolio-margin.md sections 11.1, 11.2, 16.1.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,8 +79,19 @@ class Smile:
     volatility: tuple[float, ...]
 
     def at(self, log_moneyness: float) -> float:
-        """Interpolated volatility, a fraction a year."""
-        return float(np.interp(log_moneyness, self.log_moneyness, self.volatility))
+        """Interpolated volatility, a fraction a year.
+
+        The operations of `np.interp`, which takes ten times as long for one value.
+        """
+        known, values = self.log_moneyness, self.volatility
+        after = bisect_right(known, log_moneyness)
+        if after == 0:
+            return values[0]
+        if after == len(known):
+            return values[-1]
+        before, value = known[after - 1], values[after - 1]
+        slope = (values[after] - value) / (known[after] - before)
+        return slope * (log_moneyness - before) + value
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +111,29 @@ class VolatilitySurface:
 
     def volatility(self, expiry_ns: int, strike: float, forward: float) -> float:
         """Volatility of an option, a fraction a year."""
-        moneyness = math.log(strike / forward)
+        return self.smile(expiry_ns)(math.log(strike / forward))
+
+    def smile(self, expiry_ns: int) -> Callable[[float], float]:
+        """The smile of any expiry: ln(K / F) -> volatility, a fraction a year."""
         expiries = [smile.expiry_ns for smile in self.smiles]
         after = bisect_left(expiries, expiry_ns)
         if after == len(expiries):
-            return self.smiles[-1].at(moneyness)
+            return self.smiles[-1].at
+        far = self.smiles[after]
         if after == 0 or expiries[after] == expiry_ns:
-            return self.smiles[after].at(moneyness)
-        near, far = self.smiles[after - 1], self.smiles[after]
+            return far.at
+        near = self.smiles[after - 1]
         t0 = days_to_expiry(near.expiry_ns, self.time_ns)
         t1 = days_to_expiry(far.expiry_ns, self.time_ns)
         t = days_to_expiry(expiry_ns, self.time_ns)
         if t0 <= 0.0:
-            return far.at(moneyness)
-        v0, v1 = near.at(moneyness) ** 2 * t0, far.at(moneyness) ** 2 * t1
-        return math.sqrt((v0 + (v1 - v0) * (t - t0) / (t1 - t0)) / t)
+            return far.at
+
+        def between(moneyness: float) -> float:
+            v0, v1 = near.at(moneyness) ** 2 * t0, far.at(moneyness) ** 2 * t1
+            return math.sqrt((v0 + (v1 - v0) * (t - t0) / (t1 - t0)) / t)
+
+        return between
 
     def shifted(self, points: float) -> VolatilitySurface:
         """The surface moved by vol points (1 = 0.01 a year), never below LOWEST_VOLATILITY."""

@@ -21,8 +21,8 @@ from risk.contracts import NS_PER_DAY
 from risk.marks import Smile, VolatilitySurface
 from scenarios.errors import UserError
 
-Shape = Callable[[float, float], float]
-"""(days to expiry, ln(K / F)) -> volatility over the level."""
+Shape = Callable[[float], Callable[[float], float]]
+"""Days to expiry -> the smile of that expiry: ln(K / F) -> volatility over the level."""
 
 LEVEL_DAYS = 30.0
 DAYS_PER_YEAR = 365.0
@@ -34,9 +34,14 @@ _COLUMNS = ("tte_years", "strike", "type", "underlying_price", "mark_iv_derived"
 def parametric_shape(skew: float, curvature: float) -> Shape:
     """1 + skew x + curvature x^2, x = ln(K / F) / sqrt(years), within `LOWEST` and `HIGHEST`."""
 
-    def shape(days: float, log_moneyness: float) -> float:
-        x = log_moneyness / math.sqrt(max(days, SHORTEST_DAYS) / DAYS_PER_YEAR)
-        return min(HIGHEST, max(LOWEST, 1.0 + skew * x + curvature * x * x))
+    def shape(days: float) -> Callable[[float], float]:
+        root = math.sqrt(max(days, SHORTEST_DAYS) / DAYS_PER_YEAR)
+
+        def smile(log_moneyness: float) -> float:
+            x = log_moneyness / root
+            return min(HIGHEST, max(LOWEST, 1.0 + skew * x + curvature * x * x))
+
+        return smile
 
     return shape
 
@@ -49,10 +54,15 @@ def recorded_shape(file: str, folder: Path) -> Shape:
     surface = _surface(_frame(file, folder), file)
     level = surface.volatility(round(LEVEL_DAYS * NS_PER_DAY), 1.0, 1.0)
 
-    def shape(days: float, log_moneyness: float) -> float:
-        expiry_ns = round(max(days, SHORTEST_DAYS) * NS_PER_DAY)
-        vol = surface.volatility(expiry_ns, math.exp(log_moneyness), 1.0)
-        return min(HIGHEST, max(LOWEST, vol / level))
+    def shape(days: float) -> Callable[[float], float]:
+        recorded = surface.smile(round(max(days, SHORTEST_DAYS) * NS_PER_DAY))
+
+        def smile(log_moneyness: float) -> float:
+            strike = math.exp(log_moneyness)  # over a forward of 1, as the level above
+            vol = recorded(math.log(strike))
+            return min(HIGHEST, max(LOWEST, vol / level))
+
+        return smile
 
     return shape
 

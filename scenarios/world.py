@@ -56,7 +56,14 @@ class World:
         self._table = table
         self._path = path
         self._house = house
-        self._options = [i for i in instruments if i.kind == InstrumentKind.OPTION]
+        self._options = _by_strike(instruments)
+        self._volatilities: dict[str, float] = {}
+        self._carried = {
+            forward_name(base, expiry_ns): options[0][1][0]
+            for (base, expiry_ns), options in self._options.items()
+        }
+        for listed in house.listings.keys() & self._carried.keys():
+            del self._carried[listed]
         self._volatility_shape = (
             parametric_shape(table.implied_vol_skew, table.implied_vol_curvature)
             if table.surface is None
@@ -104,8 +111,9 @@ class World:
             index[f"{base}-{quote}"] = max(1, price)
             usd[base] = max(1, round(price * usd.get(quote, E8) / E8))
         self._index_e8, self._usd_e8 = index, usd
+        self._volatilities = self._implied_vols()
         return self._house.publish(
-            now_ns, usd, index, implied_vol=self._vols(), forward=self._forwards()
+            now_ns, usd, index, implied_vol=self._volatilities, forward=self._forwards()
         )
 
     def _let_pass(self, outside: OutsideMarket, log_path: float) -> None:
@@ -144,22 +152,34 @@ class World:
             ratios[name] = (bids + asks) / (2.0 * ONE_PERCENT_UNITS * view.lots_per_bp)
         return ratios
 
-    def _vols(self) -> dict[str, float] | None:
-        if not self._options:
-            return None
-        return {option.instrument_id: self.implied_vol(option) for option in self._options}
+    def _implied_vols(self) -> dict[str, float]:
+        """Annual implied volatility of every option: the level now x the surface's shape."""
+        now, vols = self._now_ns, {}
+        for (base, expiry_ns), strikes in self._options.items():
+            level, index = self._level(base), self.index_price(base, "USD")
+            smile = self._volatility_shape((expiry_ns - now) / NS_PER_DAY)
+            for strike, options in strikes:
+                vol = level * smile(log(strike / index))
+                for option in options:
+                    vols[option.instrument_id] = vol
+        return vols
+
+    def _level(self, base: str) -> float:
+        """Implied volatility at the money and at 30 days."""
+        table = self._table
+        factor = table.implied_vol_factor((self._now_ns - self._path.start_ns) / SECOND_NS)
+        stress = max(1.0, self.outside[base].stress.stress)
+        level: float = table.implied_vol * factor * stress**table.implied_vol_stress_power
+        return level
 
     def _forwards(self) -> dict[str, float] | None:
         """Forwards of options whose expiry has no coin-margined future listed, USD."""
         if self._table.basis_yearly == 0.0:
             return None
-        forwards: dict[str, float] = {}
-        for option in self._options:
-            assert option.expiry_ns is not None
-            name = forward_name(option.base, option.expiry_ns)
-            if name not in self._house.listings and name not in forwards:
-                forwards[name] = self.index_price(option.base, "USD") * self.carry(option)
-        return forwards
+        return {
+            name: self.index_price(option.base, "USD") * self.carry(option)
+            for name, option in self._carried.items()
+        }
 
     def carry(self, instrument: Instrument) -> float:
         """Forward over index of a dated contract; 1 for spot and perpetuals."""
@@ -169,15 +189,8 @@ class World:
         return exp(self._table.basis_yearly * days / DAYS_PER_YEAR)
 
     def implied_vol(self, instrument: Instrument) -> float:
-        """Annual implied volatility of an option's mark: the level now x the surface's shape."""
-        table, now = self._table, self._now_ns
-        factor = table.implied_vol_factor((now - self._path.start_ns) / SECOND_NS)
-        stress = max(1.0, self.outside[instrument.base].stress.stress)
-        level = table.implied_vol * factor * stress**table.implied_vol_stress_power
-        assert instrument.strike is not None and instrument.expiry_ns is not None
-        moneyness = log(float(instrument.strike) / self.index_price(instrument.base, "USD"))
-        days = (instrument.expiry_ns - now) / NS_PER_DAY
-        return float(level * self._volatility_shape(days, moneyness))
+        """Annual implied volatility of a listed option's mark. O(1)."""
+        return self._volatilities[instrument.instrument_id]
 
     def index_price(self, base: str, quote: str) -> float:
         """Index of a pair in its quote currency."""
@@ -190,6 +203,19 @@ class World:
         """Price of the instrument's quote in the quote of the outside price."""
         usd = self._house.market.usd
         return usd[instrument.quote] / usd[outside_quote(instrument.base)]
+
+
+def _by_strike(
+    instruments: Sequence[Instrument],
+) -> dict[tuple[str, int], list[tuple[float, list[Instrument]]]]:
+    """The options by (base, expiry), and of each of these by strike: calls and puts together."""
+    found: dict[tuple[str, int], dict[float, list[Instrument]]] = {}
+    for i in instruments:
+        if i.kind == InstrumentKind.OPTION:
+            assert i.strike is not None and i.expiry_ns is not None
+            strikes = found.setdefault((i.base, i.expiry_ns), {})
+            strikes.setdefault(float(i.strike), []).append(i)
+    return {expiry: list(strikes.items()) for expiry, strikes in found.items()}
 
 
 def outside_quote(base: str) -> str:

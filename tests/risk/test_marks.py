@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from risk import marks
@@ -50,6 +51,13 @@ def test_variance_is_linear_between_expiries() -> None:
     assert surface.volatility(NOW + NS_PER_DAY, 100.0, 100.0) == 0.8
     assert surface.volatility(NOW + 99 * NS_PER_DAY, 100.0, 100.0) == 0.5
     assert surface.volatility(far, 100.0, 100.0) == 0.5
+
+
+def test_a_smile_is_interpolated_as_numpy_does() -> None:
+    known, values = (-0.31, -0.07, 0.0, 0.013, 0.4), (0.93, 0.71, 0.655, 0.66, 0.83)
+    smile = Smile(NOW, known, values)
+    for x in (*known, *np.linspace(-0.5, 0.5, 301).tolist()):
+        assert smile.at(x) == np.interp(x, known, values)
 
 
 def test_a_surface_needs_a_smile() -> None:

@@ -17,29 +17,29 @@ SNAPSHOT = "options_deribit_eth_2024-01-08"
 
 def test_flat_without_parameters() -> None:
     shape = parametric_shape(0.0, 0.0)
-    assert shape(1.0, -0.5) == shape(300.0, 0.7) == 1.0
+    assert shape(1.0)(-0.5) == shape(300.0)(0.7) == 1.0
 
 
 def test_skew_and_curvature_by_hand() -> None:
     # a year: x = ln(K / F) = -0.2; 1 - 0.5 x (-0.2)... = 1 + 0.1 + 1.0 x 0.04
-    assert parametric_shape(-0.5, 1.0)(365.0, -0.2) == pytest.approx(1.14)
+    assert parametric_shape(-0.5, 1.0)(365.0)(-0.2) == pytest.approx(1.14)
     # a quarter of the time doubles x
-    assert parametric_shape(-0.5, 1.0)(91.25, -0.2) == pytest.approx(1.0 + 0.2 + 0.16)
+    assert parametric_shape(-0.5, 1.0)(91.25)(-0.2) == pytest.approx(1.0 + 0.2 + 0.16)
 
 
 def test_never_out_of_its_range_nor_broken_at_expiry() -> None:
     for shape in (parametric_shape(-3.0, 9.0), recorded_shape(SNAPSHOT, Path())):
         for days in (-1.0, 0.0, 1e-9, 1.0, 3000.0):
             for moneyness in (-6.0, -0.1, 0.0, 0.1, 6.0):
-                assert 0.2 <= shape(days, moneyness) <= 5.0
+                assert 0.2 <= shape(days)(moneyness) <= 5.0
 
 
 def test_the_recorded_surface_has_the_bump_of_12_january() -> None:
     """At the money four days out 92 %, two weeks later 71 %: the event is in the short end."""
     shape = recorded_shape(SNAPSHOT, Path())
-    assert shape(3.86, 0.0) / shape(17.86, 0.0) == pytest.approx(92.0 / 71.0, rel=0.03)
-    assert shape(30.0, 0.0) == pytest.approx(1.0)
-    assert shape(30.0, math.log(0.6)) > 1.05
+    assert shape(3.86)(0.0) / shape(17.86)(0.0) == pytest.approx(92.0 / 71.0, rel=0.03)
+    assert shape(30.0)(0.0) == pytest.approx(1.0)
+    assert shape(30.0)(math.log(0.6)) > 1.05
 
 
 @pytest.mark.parametrize(
