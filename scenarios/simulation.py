@@ -51,8 +51,8 @@ E8 = 10**8
 SECOND_NS = 10**9
 _OF_AN_ORDER = frozenset((OrderAccepted, OrderAmended, OrderCancelled))
 OPENING_BOOKINGS = 20_000
-"""Bookings of new accounts that are handed on together. Half a million that were freed at once left
-holes all over the heap, and what the run makes in them was far apart: 3 % of a message."""
+"""Bookings of new accounts that are handed on together: all of 100,000 accounts at once would take
+80 MB, and leave as many holes all over the heap in which the run then makes its objects."""
 _OFF_BOOK = (LiquidationStage.TAKE_OVER, LiquidationStage.DELEVERAGING)
 ONE_PERCENT_UNITS = 100.0  # depth within 1 % in units of depth per basis point
 
