@@ -95,7 +95,8 @@ def fund_metrics(run: Run) -> dict[str, float | None]:
 def account_metrics(run: Run, cascade: Cascade, twin: Run | None) -> dict[str, Any]:
     """Shares of the traders' accounts by what happened to them."""
     names = run.account_names
-    traders = {a for a, name in enumerate(names) if not name.startswith("fund/")}
+    funds = {a for a, name in enumerate(names) if name.startswith("fund/")}
+    traders = len(names) - len(funds)
     state = run.states["state"].cast(pl.String)
     warned = {*run.warnings["account"], *run.states.filter(state != "healthy")["account"]}
     cancelled: set[int] | None = None
@@ -106,7 +107,7 @@ def account_metrics(run: Run, cascade: Cascade, twin: Run | None) -> dict[str, A
     bankrupt = set(run.bankruptcies["account"])
 
     def share(accounts: set[int] | None) -> float | None:
-        return None if accounts is None else len(accounts & traders) / len(traders)
+        return None if accounts is None else len(accounts - funds) / traders
 
     falls = cascade.cases.group_by("account").len() if cascade.cases.height else None
     return {
@@ -158,7 +159,8 @@ def _peg_losses(run: Run) -> dict[str, float]:
         series = prices[column].to_numpy()
         low = int(np.argmin(series))
         fall = float(series[0] - series[low]) / 1e8
-        held = _net_holdings(run, currency, int(prices["time_ns"][low]))
+        # the ledger is read only where there is a loss
+        held = _net_holdings(run, currency, int(prices["time_ns"][low])) if fall > 0.0 else 0.0
         losses[currency] = max(0.0, fall) * held
     return losses
 
