@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class AccountState(IntEnum):
@@ -216,14 +221,17 @@ class Deleveraging:
 
 
 @dataclass(slots=True)
-class AccountSnapshot:
-    """An account's margin figures at a moment, for the time series of results."""
+class AccountSnapshots:
+    """Margin figures of many accounts at a moment, for the time series of results.
+
+    One value per account in each array, all of one length.
+    """
 
     time_ns: int
-    account: int
-    state: AccountState
-    equity_usd: float
-    adjusted_equity_usd: float
-    maintenance_margin_usd: float
-    initial_margin_usd: float
-    margin_ratio: float
+    account: NDArray[np.int64]
+    state: NDArray[np.int64]  # `AccountState`
+    equity_usd: NDArray[np.float64]
+    adjusted_equity_usd: NDArray[np.float64]
+    maintenance_margin_usd: NDArray[np.float64]
+    initial_margin_usd: NDArray[np.float64]
+    margin_ratio: NDArray[np.float64]

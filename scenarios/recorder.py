@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from accounts.events import (
-    AccountSnapshot,
+    AccountSnapshots,
     Bankruptcy,
     Deleveraging,
     FundBalance,
@@ -53,6 +53,7 @@ from scenarios.market_sample import MarketSample, PositionSnapshot
 from scenarios.summary import ONE_USD_E8, SummaryCounter
 from scenarios.table_writer import TableWriter
 from scenarios.tables import (
+    ACCOUNTS,
     FIXED_TABLES,
     INTEGER,
     LEDGER,
@@ -60,6 +61,7 @@ from scenarios.tables import (
     LedgerTable,
     Rows,
     TableSpec,
+    skip,
 )
 
 Handler: TypeAlias = Callable[[Any], None]
@@ -96,7 +98,8 @@ class Recorder:
         self._chunk_rows = chunk_rows
         self._frames = FrameBuilder(instruments)
         self._ledger_frames = LedgerFrames()
-        self._next = count(1).__next__
+        self._counter = count(1)
+        self._next = self._counter.__next__
         self._numbers = {i.instrument_id: n for n, i in enumerate(instruments)}
         self._usd_currencies = [usd_currency(i) for i in instruments]
         self._usd_rates = [ONE_USD_E8] * len(instruments)
@@ -218,18 +221,22 @@ class Recorder:
         }
 
     def _risk_handlers(self) -> dict[type, Handler]:
-        snapshots = self._writer_of("accounts")
+        accounts = self._tables["accounts"]
         states = self._writer_of("states")
         warnings = self._writer_of("warnings")
         liquidations = self._writer_of("liquidations")
         words = self._tables["liquidations"].words
         number = self._numbers
 
-        def snapshot(e: AccountSnapshot) -> None:
-            snapshots(
-                e.time_ns, e.account, e.state, e.equity_usd, e.adjusted_equity_usd,
-                e.maintenance_margin_usd, e.initial_margin_usd, e.margin_ratio,
-            )  # fmt: skip
+        def snapshots(e: AccountSnapshots) -> None:
+            if not len(e.account):
+                return
+            rows = np.empty(len(e.account), ACCOUNTS.dtype)
+            first = self._numbers_for(len(rows))
+            rows["seq"] = np.arange(first, first + len(rows))
+            for column, _ in ACCOUNTS.columns[1:]:
+                rows[column] = getattr(e, column)
+            accounts.extend(rows)
 
         def changed(e: StateChange) -> None:
             states(
@@ -250,7 +257,7 @@ class Recorder:
             )  # fmt: skip
 
         return {
-            AccountSnapshot: snapshot,
+            AccountSnapshots: snapshots,
             StateChange: changed,
             MarginWarning: warned,
             RiskAction: acted,
@@ -348,13 +355,15 @@ class Recorder:
         )  # fmt: skip
 
     def _postings(self, e: PostingBatch) -> None:
-        seq = self._next
         ledger = self._ledger
         ledger.names, ledger.currencies = e.names, e.currencies
-        first = seq()
-        for _ in range(len(e.rows) - 1):
-            seq()
-        ledger.add(first, e.rows)
+        ledger.add(self._numbers_for(len(e.rows)), e.rows)
+
+    def _numbers_for(self, rows: int) -> int:
+        """The first of the next sequence numbers, one for each of `rows` >= 1 rows."""
+        first = self._next()
+        skip(self._counter, rows - 1)
+        return first
 
 
 def _ignore(event: object) -> None:

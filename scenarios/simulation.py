@@ -17,7 +17,7 @@ import numpy as np
 from simpy.events import URGENT
 
 from accounts.clearing import ClearingHouse
-from accounts.events import AccountSnapshot, LiquidationStage, RiskAction
+from accounts.events import AccountSnapshots, LiquidationStage, RiskAction
 from accounts.expiry import Expiry
 from accounts.funding import HOUR_NS, MINUTE_NS, Funding
 from accounts.funding_schedule import RateSchedule
@@ -381,17 +381,17 @@ class Simulation:
         return found
 
     def _snapshot(self, now: int) -> None:
-        rows = self.house.exposures.all_figures().tolist()
-        for account, row in zip(self.house.accounts, rows, strict=True):
-            self._record(
-                AccountSnapshot(
-                    now,
-                    account.number,
-                    account.state,
-                    row[t.T_EQUITY],
-                    row[t.T_ADJUSTED],
-                    row[t.T_MMR],
-                    row[t.T_IMR],
-                    row[t.T_RATIO],
-                )
+        accounts = self.house.accounts
+        figures = self.house.exposures.all_figures().copy()
+        self._record(
+            AccountSnapshots(
+                now,
+                np.arange(len(accounts)),
+                np.fromiter((account.state for account in accounts), np.int64, len(accounts)),
+                figures[:, t.T_EQUITY],
+                figures[:, t.T_ADJUSTED],
+                figures[:, t.T_MMR],
+                figures[:, t.T_IMR],
+                figures[:, t.T_RATIO],
             )
+        )

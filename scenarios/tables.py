@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -174,14 +175,19 @@ def encoded(words: Iterable[str]) -> bytes:
     return b"".join([len(piece).to_bytes(8, "little") + piece for piece in pieces])
 
 
+def skip(iterator: Iterator[Any], items: int) -> None:
+    """Take the next `items` and drop them."""
+    deque(islice(iterator, items), maxlen=0)
+
+
 class EventTable:
     """A buffer of packed rows of one table that empties itself into a sink when it is full.
 
     A writer calls `pack(buffer, slot(), *row)`. `slot()` is the offset of the next free row; it
-    flushes first where the buffer is full. O(1) per row.
+    flushes first where the buffer is full. O(1) per row. `extend` takes many rows at once.
     """
 
-    __slots__ = ("_dtype", "_sink", "buffer", "digest", "pack", "slot", "spec", "words")
+    __slots__ = ("_dtype", "_free", "_sink", "buffer", "digest", "pack", "slot", "spec", "words")
 
     def __init__(self, spec: TableSpec, sink: Sink, chunk_rows: int) -> None:
         assert chunk_rows > 0
@@ -191,7 +197,8 @@ class EventTable:
         self.digest = TableDigest(spec)
         self.buffer = bytearray(packing.size * chunk_rows)
         self.pack = packing.pack_into
-        self.slot: Callable[[], int] = self._slots(packing.size).__next__
+        self._free = self._slots(packing.size)
+        self.slot: Callable[[], int] = self._free.__next__
         self._dtype = spec.dtype
         self._sink = sink
 
@@ -200,6 +207,17 @@ class EventTable:
         while True:
             yield from range(0, size, row_bytes)
             self._flush(size)
+
+    def extend(self, rows: Rows) -> None:
+        """Add rows of the table's dtype, sequence numbers included. O(rows), as one copy."""
+        size = self._dtype.itemsize
+        data = memoryview(rows.tobytes())
+        while data:
+            at = self.slot()
+            piece = data[: len(self.buffer) - at]
+            self.buffer[at : at + len(piece)] = piece
+            skip(self._free, len(piece) // size - 1)
+            data = data[len(piece) :]
 
     def _flush(self, used: int) -> None:
         # The sink has copied what it keeps, so the buffer is written over from its start.

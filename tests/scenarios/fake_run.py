@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from accounts.events import (
-    AccountSnapshot,
+    AccountSnapshots,
     AccountState,
     Bankruptcy,
     Deleveraging,
@@ -439,14 +439,14 @@ class FakeRun:
                 open_interest_lots=lots,
             )
         )
-        for number in range(3, self.pool):
-            trader = self.traders[number]
-            equity, need, ratio = self.figures(trader)
-            self.emit(
-                AccountSnapshot(
-                    self.now, number, trader.state, equity, equity, need, 1.3 * need, ratio
-                )
+        numbers = range(3, self.pool)
+        equity, need, ratio = np.array([self.figures(self.traders[n]) for n in numbers]).T
+        states = np.array([self.traders[n].state for n in numbers])
+        self.emit(
+            AccountSnapshots(
+                self.now, np.array(numbers), states, equity, equity, need, 1.3 * need, ratio
             )
+        )
 
 
 def write_fake_run(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from accounts.events import (
-    AccountSnapshot,
+    AccountSnapshots,
     AccountState,
     Deleveraging,
     FundBalance,
@@ -28,6 +29,13 @@ def fund(seconds: float, usdt: int) -> FundBalance:
     return FundBalance(at(seconds), POOL, "USDT", usdt * E8, 0, 0)
 
 
+def snapshot(time_ns: int, account: int, *figures: float) -> AccountSnapshots:
+    columns = [np.array([figure]) for figure in figures]
+    return AccountSnapshots(
+        time_ns, np.array([account]), np.array([AccountState.HEALTHY]), *columns
+    )
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     names = ["uncovered_loss", "cash/trader/0", "pool", "cash/trader/1", "outside", "interest"]
@@ -44,7 +52,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     ]
     events = [
         marks(0, 7_000), fund(0, 100), sample(0, 7_000),
-        AccountSnapshot(at(0), 0, AccountState.HEALTHY, 1_000.0, 900.0, 100.0, 130.0, 9.0),
+        snapshot(at(0), 0, 1_000.0, 900.0, 100.0, 130.0, 9.0),
         MarginWarning(at(1), 3, 2.9),
         PostingBatch(postings[:5], names, ["USDT"] * 6),
         sample(60, 6_900), falls(61, 0), action(61, 1, 0), fund(62, 70),
@@ -54,7 +62,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
                slippage_usd=0.0, average_price=6_900.0),
         bankrupt(122, 3, 1), fund(122, 40),
         Deleveraging(at(123), 3, 1, 2, "BTC-USDT-SWAP", 5_000, 69_000, 63_000, 30.0),
-        AccountSnapshot(at(130), 0, AccountState.HEALTHY, 800.0, 650.0, 100.0, 130.0, 6.5),
+        snapshot(at(130), 0, 800.0, 650.0, 100.0, 130.0, 6.5),
         sample(480, 6_650, 60_000), marks(500, 6_650, usdt=0.9),
         sample(540, 6_960, 100_000), fund(550, 90), fund(560, 100),
         PostingBatch(postings[5:], names, ["USDT"] * 6),
@@ -128,8 +136,8 @@ def test_a_twin_gives_overshoot_and_false_liquidations(run: Run, tmp_path: Path)
         tmp_path / "twin",
         [
             marks(0, 7_000), sample(0, 7_000), sample(60, 6_600),
-            AccountSnapshot(at(60), 0, AccountState.HEALTHY, 500.0, 400.0, 100.0, 130.0, 4.0),
-            AccountSnapshot(at(60), 1, AccountState.HEALTHY, -5.0, -5.0, 100.0, 130.0, -0.05),
+            snapshot(at(60), 0, 500.0, 400.0, 100.0, 130.0, 4.0),
+            snapshot(at(60), 1, -5.0, -5.0, 100.0, 130.0, -0.05),
         ],
     )  # fmt: skip
     m = compute_metrics(run, twin)

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from accounts.events import Marks, PostingBatch, RiskAction
@@ -16,7 +17,7 @@ from exchange.events import Fill, OrderAccepted, OrderCancelled, OrderRejected
 from scenarios.recorder import Recorder
 from scenarios.run_directory import Run
 from scenarios.table_writer import TableWriter
-from scenarios.tables import LEDGER, LedgerTable, TableDigest, encoded
+from scenarios.tables import LEDGER, WARNINGS, EventTable, LedgerTable, TableDigest, encoded
 from tests.scenarios.fake_run import INSTRUMENTS, FakeRun, write_fake_run
 
 STEPS, LONGS = 700, 12
@@ -78,6 +79,33 @@ def test_words_and_names_are_hashed_after_their_length(monkeypatch: pytest.Monke
     assert closed() == expected.digest(names)
     monkeypatch.setattr("scenarios.tables.NAMES_AT_ONCE", 1)
     assert closed() == expected.digest(names)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 10, 100])
+def test_rows_in_bulk_are_rows_one_by_one(chunk: int) -> None:
+    rows = np.zeros(40, WARNINGS.dtype)
+    rows["seq"], rows["account"] = np.arange(40), np.arange(40) % 3
+    rows["margin_ratio"] = np.linspace(-1.0, 5.0, 40)
+    rows["margin_ratio"][8] = np.inf
+
+    def closed(bulks: list[int]) -> tuple[bytes, list[Any]]:
+        taken: list[Any] = []
+        table = EventTable(WARNINGS, lambda _, some: taken.extend(some.tolist()), chunk)
+        done = 0
+        for bulk in bulks:
+            table.extend(rows[done : done + bulk])
+            done += bulk
+            table.pack(table.buffer, table.slot(), *rows[done].tolist())
+            done += 1
+        assert done == len(rows)
+        return table.close(), taken
+
+    expected = TableDigest(WARNINGS)
+    expected.update(rows.tobytes(), len(rows))
+    for bulks in ([0] * 40, [39], [6, 0, 2, 19, 8], [9, 9, 9, 9]):
+        digest, taken = closed(bulks)
+        assert digest == expected.digest(b"")
+        assert str(taken) == str(rows.tolist())
 
 
 def test_hash_does_not_depend_on_the_hash_seed() -> None:
