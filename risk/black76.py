@@ -109,10 +109,23 @@ def _mills_difference(h: float, t: float) -> float:
 @njit(cache=True)
 def otm_value(forward: float, strike: float, deviation: float) -> float:
     """Value of the out-of-the-money option (call or put), USD; deviation = sigma sqrt(T) > 0."""
+    return otm_value_at(forward, strike, log_moneyness(forward, strike), deviation)
+
+
+@njit(cache=True, forceinline=True)
+def log_moneyness(forward: float, strike: float) -> float:
+    """|ln(F / K)|; log1p keeps the digits of one near zero."""
     low = min(forward, strike)
     high = max(forward, strike)
-    # log1p keeps the digits of a moneyness near zero.
-    h = -math.log1p((high - low) / low) / deviation
+    return math.log1p((high - low) / low)
+
+
+@njit(cache=True)
+def otm_value_at(forward: float, strike: float, moneyness: float, deviation: float) -> float:
+    """As `otm_value`, with the `log_moneyness` that options of many volatilities share."""
+    low = min(forward, strike)
+    high = max(forward, strike)
+    h = -moneyness / deviation
     t = 0.5 * deviation
     if t > _PLAIN_ABOVE:
         value = low * normal_cdf(h + t) - high * normal_cdf(h - t)
@@ -136,7 +149,7 @@ def _mills(x: float) -> float:
 
 
 @njit(cache=True)
-def _deviation(forward: float, years: float, sigma: float) -> float:
+def deviation_of(forward: float, years: float, sigma: float) -> float:
     """sigma sqrt(T), or 0 where an option is worth its intrinsic value."""
     if years <= 0.0 or sigma <= 0.0 or forward <= 0.0:
         return 0.0
@@ -150,14 +163,17 @@ def option_value(forward: float, strike: float, years: float, sigma: float, is_c
 
     put = call - F + K holds by construction.  Source: 16.1.
     """
-    if is_call:
-        intrinsic = max(0.0, forward - strike)
-    else:
-        intrinsic = max(0.0, strike - forward)
-    deviation = _deviation(forward, years, sigma)
+    intrinsic = intrinsic_value(forward, strike, is_call)
+    deviation = deviation_of(forward, years, sigma)
     if deviation == 0.0:
         return intrinsic
     return intrinsic + otm_value(forward, strike, deviation)
+
+
+@njit(cache=True, forceinline=True)
+def intrinsic_value(forward: float, strike: float, is_call: bool) -> float:
+    """What exercise would bring, USD per coin."""
+    return max(0.0, forward - strike) if is_call else max(0.0, strike - forward)
 
 
 @njit(cache=True)
@@ -172,7 +188,7 @@ def _d1(forward: float, strike: float, deviation: float) -> float:
 @njit(cache=True)
 def option_delta(forward: float, strike: float, years: float, sigma: float, is_call: bool) -> float:
     """N(d1), or N(d1) - 1 of a put; at expiry N(d1) is 1 if F > K else 0.  Source: 16.1, 16.2."""
-    deviation = _deviation(forward, years, sigma)
+    deviation = deviation_of(forward, years, sigma)
     if deviation == 0.0:
         above = 1.0 if forward > strike else 0.0
         return above if is_call else above - 1.0
@@ -183,7 +199,7 @@ def option_delta(forward: float, strike: float, years: float, sigma: float, is_c
 @njit(cache=True)
 def option_vega(forward: float, strike: float, years: float, sigma: float) -> float:
     """F phi(d1) sqrt(T): USD per coin and unit of volatility (1 = 100 points); 0 at expiry."""
-    deviation = _deviation(forward, years, sigma)
+    deviation = deviation_of(forward, years, sigma)
     if deviation == 0.0:
         return 0.0
     return forward * normal_density(_d1(forward, strike, deviation)) * math.sqrt(years)
@@ -192,16 +208,30 @@ def option_vega(forward: float, strike: float, years: float, sigma: float) -> fl
 @njit(cache=True)
 def option_gamma(forward: float, strike: float, years: float, sigma: float) -> float:
     """phi(d1) / (F sigma sqrt(T)): second derivative of the value in F; 0 at expiry."""
-    deviation = _deviation(forward, years, sigma)
+    deviation = deviation_of(forward, years, sigma)
     if deviation == 0.0:
         return 0.0
     return normal_density(_d1(forward, strike, deviation)) / (forward * deviation)
 
 
 @njit(cache=True)
+def delta_vega_gamma(
+    forward: float, strike: float, years: float, sigma: float, is_call: bool
+) -> tuple[float, float, float]:
+    """`option_delta`, `option_vega` and `option_gamma` from one d1."""
+    deviation = deviation_of(forward, years, sigma)
+    if deviation == 0.0:
+        return option_delta(forward, strike, years, sigma, is_call), 0.0, 0.0
+    d1 = _d1(forward, strike, deviation)
+    density = normal_density(d1)
+    delta = normal_cdf(d1) if is_call else -normal_cdf(-d1)
+    return delta, forward * density * math.sqrt(years), density / (forward * deviation)
+
+
+@njit(cache=True)
 def option_theta(forward: float, strike: float, years: float, sigma: float) -> float:
     """-F phi(d1) sigma / (2 sqrt(T)): change of the value per year of time; 0 at expiry."""
-    deviation = _deviation(forward, years, sigma)
+    deviation = deviation_of(forward, years, sigma)
     if deviation == 0.0:
         return 0.0
     density = normal_density(_d1(forward, strike, deviation))

@@ -153,6 +153,14 @@ def reach_of(years: float, days: Floats, values: Floats) -> tuple[float, float]:
 
 
 @njit(cache=True)
+def volatility_reach(years: float, volatility: Floats) -> tuple[float, float, float, float]:
+    """`reach_of` the shifts of volatility in points and in percent, the same for a whole expiry."""
+    points, point_slope = reach_of(years, volatility[0], volatility[1])
+    percent, percent_slope = reach_of(years, volatility[0], volatility[2])
+    return points, point_slope, percent, percent_slope
+
+
+@njit(cache=True)
 def largest_shocked(
     i: int, terms: InstrumentTerms, prices: StressPrices, rules: StressRules, factor: float
 ) -> float:
@@ -174,16 +182,17 @@ def margin_slopes(
     unit: int,
     years: float,
     life: float,
+    reach: tuple[float, float, float, float],
 ) -> tuple[Slopes, Slopes, Slopes, Slopes]:
     """Of MR1, MR2 or MR6 (the largest counts), of MR3, MR4 and MR5, per coin, spot in use apart.
 
+    reach: of `volatility_reach`.
     MR3: factor x vega a point x points. MR4: |delta| x the rate of the expiry, which falls as time
     passes. MR5: rate shift x V T.  Source: 16.4 to 16.9, 16.12.
     """
     forward, sigma, call = prices.forward[i], prices.volatility[i], terms.is_call[i] == 1
     least = years - rules.decay_years - life
-    points, point_slope = reach_of(years, rules.volatility[0], rules.volatility[1])
-    percent, percent_slope = reach_of(years, rules.volatility[0], rules.volatility[2])
+    points, point_slope, percent, percent_slope = reach
     shift = max(0.01 * point_slope, sigma * percent_slope)
     shocked = largest_shocked(i, terms, prices, rules, params[unit, at.U_EXTREME_FACTOR])
     above = max(0.01 * points, rules.volatility_floor)
@@ -226,9 +235,9 @@ def write_option_slopes(
     """Write the slopes of all options per lot, columns M_EQUITY_SLOPE to M_LIFE of `out`.
 
     options: int64, instrument numbers; params: float64 (units, size); out: float64 (instruments,
-    columns M_*). An option without a radius gets M_LIFE 0. About 0.45 us an option, a sixth of what
-    its stress row costs.
+    columns M_*). An option without a radius gets M_LIFE 0. Less than 0.4 us an option.
     """
+    expiry_ns, reach = 0, (0.0, 0.0, 0.0, 0.0)
     for i in options:
         out[i, t.M_EQUITY_SLOPE : t.M_LIFE + 1] = 0.0
         years = (terms.expiry_ns[i] - time_ns) / 86_400e9 / 365.0
@@ -239,8 +248,10 @@ def write_option_slopes(
         coins, call = terms.amount[i] / lots_per_contract[i], terms.is_call[i] == 1
         least = years - rules.decay_years - life
         equity = coin_slopes(forward, prices.usd_base[i], strike, call, sigma, years, least)
+        if terms.expiry_ns[i] != expiry_ns:
+            expiry_ns, reach = terms.expiry_ns[i], volatility_reach(years, rules.volatility)
         scenario, vega, basis, interest = margin_slopes(
-            i, terms, prices, rules, params, unit_of[i], years, life
+            i, terms, prices, rules, params, unit_of[i], years, life, reach
         )
         margin = _total(scenario) + _total(vega) + _total(basis) + _total(interest)
         out[i, t.M_EQUITY_SLOPE] = coins * _total(equity)

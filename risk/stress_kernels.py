@@ -13,7 +13,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from risk import layout as at
-from risk.black76 import option_delta, option_gamma, option_value, option_vega
+from risk.black76 import (
+    delta_vega_gamma,
+    deviation_of,
+    intrinsic_value,
+    log_moneyness,
+    otm_value_at,
+)
 from risk.contracts import OPTION, PERPETUAL, SPOT
 from risk.kernels import interpolated
 
@@ -21,6 +27,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _NOTHING = 1e-200  # USD
+_NOW = at.THETA + 1
 
 
 class InstrumentTerms(NamedTuple):
@@ -120,41 +127,70 @@ def _inverse_row(
 
 
 @njit(cache=True)
-def _option_cells(
-    row: Floats,
+def _same_strike(i: int, j: int, terms: InstrumentTerms, prices: StressPrices) -> bool:
+    """Whether options i and j, -1 for none, differ in nothing but being a call or a put."""
+    if j < 0 or terms.strike[i] != terms.strike[j] or terms.expiry_ns[i] != terms.expiry_ns[j]:
+        return False
+    if prices.forward[i] != prices.forward[j] or prices.volatility[i] != prices.volatility[j]:
+        return False
+    same = prices.usd_base[i] == prices.usd_base[j] and terms.extreme[i] == terms.extreme[j]
+    for s in range(at.SHOCKS):
+        same = same and terms.shocks[i, s] == terms.shocks[j, s]
+    return bool(same)
+
+
+@njit(cache=True)
+def _otm(price: float, strike: float, moneyness: float, deviation: float) -> float:
+    """Out-of-the-money value, 0 where an option is worth what exercise would bring."""
+    if deviation == 0.0 or price <= 0.0:
+        return 0.0
+    return otm_value_at(price, strike, moneyness, deviation)
+
+
+@njit(cache=True)
+def _write_otm(
     i: int,
     terms: InstrumentTerms,
     prices: StressPrices,
     rules: StressRules,
     years: float,
-    value: float,
+    otm: Floats,
 ) -> None:
-    """MR1 and MR6 cells of an option, USD per contract.  Source: 16.4, 16.9."""
-    amount, strike, usd = terms.amount[i], terms.strike[i], prices.usd_base[i]
-    forward, sigma, call = prices.forward[i], prices.volatility[i], terms.is_call[i] == 1
+    """Out-of-the-money values of an option's MR1, MR2 and MR6 cells, and of now at `_NOW`.
+
+    otm: float64 (1 + _NOW,), USD per coin, columns of `layout`. A call and a put at one strike have
+    the same: they differ by what exercise would bring.  Source: 16.4, 16.5, 16.9.
+    """
+    strike, usd = terms.strike[i], prices.usd_base[i]
+    forward, sigma = prices.forward[i], prices.volatility[i]
     days = years * 365.0
     points = interpolated(days, rules.volatility[0], rules.volatility[1]) / 100.0
     percent = interpolated(days, rules.volatility[0], rules.volatility[2])
     down_points = max(sigma - points, rules.volatility_floor)
     down_percent = max(sigma * (1.0 - percent), rules.volatility_floor)
-    up_points, up_percent = sigma + points, sigma * (1.0 + percent)
+    # sigma sqrt(T) is the same at all prices above 0
+    up_points = deviation_of(1.0, years, sigma + points)
+    up_percent = deviation_of(1.0, years, sigma * (1.0 + percent))
+    down_points = deviation_of(1.0, years, down_points)
+    down_percent = deviation_of(1.0, years, down_percent)
+    same = deviation_of(1.0, years, sigma)
     lowest = rules.price_floor * usd
     for s in range(at.SHOCKS):
         shocked = max(forward + terms.shocks[i, s] * usd, lowest)
-        up = option_value(shocked, strike, years, up_points, call)
-        row[at.UP_POINTS + s] = amount * (up - value)
-        up = option_value(shocked, strike, years, up_percent, call)
-        row[at.UP_PERCENT + s] = amount * (up - value)
-        down = option_value(shocked, strike, years, down_points, call)
-        row[at.DOWN_POINTS + s] = amount * (down - value)
-        down = option_value(shocked, strike, years, down_percent, call)
-        row[at.DOWN_PERCENT + s] = amount * (down - value)
-        same = option_value(shocked, strike, years, sigma, call)
-        row[at.SAME + s] = amount * (same - value)
+        moneyness = log_moneyness(shocked, strike)
+        otm[at.UP_POINTS + s] = _otm(shocked, strike, moneyness, up_points)
+        otm[at.UP_PERCENT + s] = _otm(shocked, strike, moneyness, up_percent)
+        otm[at.DOWN_POINTS + s] = _otm(shocked, strike, moneyness, down_points)
+        otm[at.DOWN_PERCENT + s] = _otm(shocked, strike, moneyness, down_percent)
+        otm[at.SAME + s] = _otm(shocked, strike, moneyness, same)
     high = max(forward + terms.extreme[i] * usd, lowest)
     low = max(forward - terms.extreme[i] * usd, lowest)
-    row[at.EXTREME_UP] = amount * (option_value(high, strike, years, sigma, call) - value)
-    row[at.EXTREME_DOWN] = amount * (option_value(low, strike, years, sigma, call) - value)
+    otm[at.EXTREME_UP] = _otm(high, strike, log_moneyness(high, strike), same)
+    otm[at.EXTREME_DOWN] = _otm(low, strike, log_moneyness(low, strike), same)
+    moneyness = log_moneyness(forward, strike)
+    decayed = deviation_of(1.0, years - rules.decay_years, sigma)
+    otm[at.THETA] = _otm(forward, strike, moneyness, decayed)
+    otm[_NOW] = _otm(forward, strike, moneyness, same)
 
 
 @njit(cache=True)
@@ -163,22 +199,30 @@ def _option_row(
     terms: InstrumentTerms,
     prices: StressPrices,
     rules: StressRules,
-    time_ns: int,
+    years: float,
+    otm: Floats,
     out: StressRows,
 ) -> float:
-    """Cells and greeks of an option; returns its USD delta.  Source: 16.1, 16.2, 16.5 to 16.10."""
+    """Cells and greeks of an option; returns its USD delta.  Source: 16.1, 16.2, 16.4 to 16.10."""
     amount, strike, usd, row = terms.amount[i], terms.strike[i], prices.usd_base[i], out.rows[i]
     forward, sigma, call = prices.forward[i], prices.volatility[i], terms.is_call[i] == 1
-    years = (terms.expiry_ns[i] - time_ns) / 86_400e9 / 365.0
-    value = option_value(forward, strike, years, sigma, call)
-    _option_cells(row, i, terms, prices, rules, years, value)
-    decayed = option_value(forward, strike, years - rules.decay_years, sigma, call)
-    row[at.THETA] = amount * (decayed - value)
+    now = intrinsic_value(forward, strike, call)
+    value, lowest = now + otm[_NOW], rules.price_floor * usd
+    for s in range(at.SHOCKS):
+        shocked = max(forward + terms.shocks[i, s] * usd, lowest)
+        intrinsic = intrinsic_value(shocked, strike, call)
+        for state in range(at.SHIFTED_STATES + 1):
+            column = at.SHOCKS * state + s
+            row[column] = amount * (intrinsic + otm[column] - value)
+    high = intrinsic_value(max(forward + terms.extreme[i] * usd, lowest), strike, call)
+    low = intrinsic_value(max(forward - terms.extreme[i] * usd, lowest), strike, call)
+    row[at.EXTREME_UP] = amount * (high + otm[at.EXTREME_UP] - value)
+    row[at.EXTREME_DOWN] = amount * (low + otm[at.EXTREME_DOWN] - value)
+    row[at.THETA] = amount * (now + otm[at.THETA] - value)
     column = at.EXPIRIES + at.PER_EXPIRY * terms.slot[i]
-    vega = option_vega(forward, strike, years, sigma) * 0.01
-    row[column + at.EXPIRY_VEGA] = amount * vega
+    delta, vega, gamma = delta_vega_gamma(forward, strike, years, sigma, call)
+    row[column + at.EXPIRY_VEGA] = amount * (vega * 0.01)
     row[column + at.EXPIRY_VALUE_YEARS] = amount * value * max(0.0, years)
-    gamma = option_gamma(forward, strike, years, sigma)
     out.gamma[i] = amount * gamma * forward * forward * 0.01
     if np.isnan(out.mark[i]):
         out.mark[i] = value / forward
@@ -186,7 +230,7 @@ def _option_row(
     short_charge = terms.option_rate[i] * usd
     out.mr7_short[i] = amount * short_charge
     out.mr7_long[i] = amount * min(short_charge, value)
-    return float(amount * option_delta(forward, strike, years, sigma, call) * forward)
+    return float(amount * delta * forward)
 
 
 @njit(cache=True)
@@ -197,9 +241,11 @@ def stress_rows(
     time_ns: int,
     out: StressRows,
 ) -> None:
-    """Fill `out` for all instruments; one Black-76 value per option cell."""
+    """Fill `out` for all instruments; one Black-76 value per option cell, or per pair of a call
+    and a put at one strike where they are neighbours."""
     out.rows[:] = 0.0
     out.gamma[:] = 0.0
+    otm, before = np.empty(_NOW + 1), -1
     for i in range(terms.kind.size):
         out.mark[i] = prices.mark[i]
         kind = terms.kind[i]
@@ -208,7 +254,11 @@ def stress_rows(
             continue
         row = out.rows[i]
         if kind == OPTION:
-            delta = _option_row(i, terms, prices, rules, time_ns, out)
+            years = (terms.expiry_ns[i] - time_ns) / 86_400e9 / 365.0
+            if not _same_strike(i, before, terms, prices):
+                _write_otm(i, terms, prices, rules, years, otm)
+            before = i
+            delta = _option_row(i, terms, prices, rules, years, otm, out)
         elif terms.inverse[i] == 1:
             delta = _inverse_row(i, terms, prices, rules, out)
         else:
@@ -265,7 +315,9 @@ def round_rows(
     for i in range(unit_of.size):
         unit, lots, limit = unit_of[i], lots_per_contract[i], limits[i]
         for j in range(rows.shape[1]):
-            quantum[unit, j] += abs(rows[i, j] / lots) * limit
+            per_lot = rows[i, j] / lots
+            out.rows[i, j] = per_lot
+            quantum[unit, j] += abs(per_lot) * limit
         largest_long[unit] += abs(table.mr7_long[i] / lots) * limit
         largest_short[unit] += abs(table.mr7_short[i] / lots) * limit
     for unit in range(charges.size):
@@ -276,7 +328,7 @@ def round_rows(
         unit, lots = unit_of[i], lots_per_contract[i]
         for j in range(rows.shape[1]):
             grain = quantum[unit, j]
-            out.rows[i, j] = np.rint(rows[i, j] / lots / grain) * grain
+            out.rows[i, j] = np.rint(out.rows[i, j] / grain) * grain
         grain = charges[unit]
         out.mr7_long[i] = np.rint(table.mr7_long[i] / lots / grain) * grain
         out.mr7_short[i] = np.rint(table.mr7_short[i] / lots / grain) * grain

@@ -24,6 +24,7 @@ from risk.option_slopes import (
     margin_slopes,
     reach_of,
     value_slopes,
+    volatility_reach,
     write_option_slopes,
 )
 from risk.order_watch import LARGEST_RADIUS, SECOND_ORDER
@@ -103,8 +104,10 @@ class Point:
         common = (self.sigma, self.years, self.years - rules.decay_years - life)
         is_call = bool(terms.is_call[self.option])
         names = ("scenario", "vega", "basis", "interest")
+        reach = volatility_reach(self.years, rules.volatility)
+        params = self.table.unit_params
         margin = margin_slopes(
-            self.option, terms, self.prices, rules, self.table.unit_params, 0, self.years, life
+            self.option, terms, self.prices, rules, params, 0, self.years, life, reach
         )
         return dict(zip(names, margin, strict=True)) | {
             "value": value_slopes(self.forward, *common),

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.black76 import (
+    delta_vega_gamma,
     option_delta,
     option_gamma,
     option_theta,
@@ -100,6 +101,15 @@ def test_far_corners_are_finite(forward: float, strike: float, years: float, sig
         assert math.isfinite(option_delta(forward, strike, years, sigma, call))
     for greek in (option_vega, option_gamma):
         assert math.isfinite(greek(forward, strike, years, sigma))
+
+
+@pytest.mark.parametrize("call", [True, False])
+@pytest.mark.parametrize(("years", "sigma"), [(0.3, 0.7), (0.0, 0.7), (0.3, 0.0), (4.0, 3.0)])
+def test_greeks_at_once_are_those_one_by_one(years: float, sigma: float, call: bool) -> None:
+    for strike in (1.0, 80.0, 100.0, 130.0, 900.0):
+        terms = 100.0, strike, years, sigma
+        one_by_one = option_delta(*terms, call), option_vega(*terms), option_gamma(*terms)
+        assert delta_vega_gamma(*terms, call) == one_by_one
 
 
 def test_vector_equals_scalar() -> None:

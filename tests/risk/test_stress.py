@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from risk import account_kernels as ak
 from risk import layout as at
+from risk.black76 import option_value
 from risk.borrowing import borrow_arrays
 from risk.collateral import discount_arrays
 from risk.contracts import OPTION, Contract
 from risk.margin import Portfolio, PositionInput, margin_report
-from risk.risk_unit import pack_unit_params
+from risk.risk_unit import pack_unit_params, signed_shocks
 from risk.rules import load_rules
 from risk.stress import StressTable, build_stress, rounded
 from tests.risk.samples import contract, market, random_account
@@ -135,6 +136,32 @@ def test_layout_of_a_row() -> None:
     assert perpetual[at.SAME + 5] == perpetual[at.UP_POINTS + 5] > 0.0
     assert perpetual[at.EXTREME_UP] == -perpetual[at.EXTREME_DOWN] > 0.0
     assert perpetual[at.COIN_DELTA] == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("volatility", [(0.6, 0.6), (0.6, 0.61), (0.0, 0.0), (3.0, 3.0)])
+@pytest.mark.parametrize("days_left", [40.0, 0.5, 0.0])
+def test_a_call_and_a_put_at_one_strike_have_the_rows_of_each_alone(
+    volatility: tuple[float, float], days_left: float
+) -> None:
+    """Neighbours share their out-of-the-money values only where nothing else differs."""
+    names = [f"BTC-USD-250328-{k}-{kind}" for k in (20_000, 60_000, 90_000) for kind in "CP"]
+    given = dict(zip(names, 3 * volatility, strict=True))
+    contracts = [contract(name) for name in names]
+    time_ns = contracts[0].expiry_ns - round(days_left * 86_400e9)
+    snapshot = replace(SNAPSHOT, implied_vol=given, time_ns=time_ns)
+    shocks = signed_shocks(RULES, 0)
+    together = build_stress(contracts, snapshot, RULES)
+    for number, one in enumerate(contracts):
+        alone = build_stress([one], snapshot, RULES)
+        assert np.array_equal(together.rows[number], alone.rows[0])
+        assert together.mark[number] == alone.mark[0]
+        years = (one.expiry_ns - time_ns) / 86_400e9 / 365.0
+        forward, sigma = snapshot.forward_price(one), given[names[number]]
+        terms = one.strike, years, sigma, one.is_call
+        value = option_value(forward, *terms)
+        cells = [option_value(max(forward + a * 60_000.0, 600.0), *terms) for a in shocks]
+        expected = one.coins_per_contract * (np.array(cells) - value)
+        assert np.array_equal(together.rows[number, at.SAME : at.SAME + at.SHOCKS], expected)
 
 
 def test_a_linear_contract_of_another_quote_is_refused() -> None:
