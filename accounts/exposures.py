@@ -317,19 +317,19 @@ class Exposures:
         count = self.used["accounts"]
         if len(self._looked) < count:
             self._looked, self._weak, self._over = np.zeros((3, len(self.accounts)), np.int64)
-        prices = self.market.prices
-        if self._anchor_version != self.market.version:
-            self._drop_anchor()
-        watch.measure(self._anchor_prices, self._anchor_counts, prices, self._moved)
-        found, weak = watch.watch(
+        market = self.market
+        self._anchor, found, weak = watch.watch(
             count,
-            self._anchor,
-            self._moved,
+            self._anchor if self._anchor_version == market.version else t.NONE,
+            self._anchor_prices,
             self._anchor_counts,
+            market.prices,
+            self._moved,
             self._looked,
             self._weak,
             self._x,
         )
+        self._anchor_version = market.version
         self.looked, self.weak = self._looked[:found], self._weak[:weak]
         figures: NDArray[np.float64] = self.account_sums[:count]
         return figures
@@ -356,14 +356,6 @@ class Exposures:
         found = watch.over_borrow_limit(self.looked, self._over, self._x)
         numbers: list[int] = self._over[:found].tolist()
         return numbers
-
-    def _drop_anchor(self) -> None:
-        """Choose the anchor of a new mark: one that no account uses, or the least used."""
-        anchor = int(self._anchor_counts.argmin())
-        if self._anchor_counts[anchor] > 0:
-            self.radii[self.anchors == anchor] = 0.0
-        self._anchor_prices[anchor] = self.market.prices
-        self._anchor, self._anchor_version = anchor, self.market.version
 
     def shift(self, position: int, signed_lots: int, price: float, fee_atoms: int) -> None:
         """Trade in the tables only, to see what it would do; undone by the opposite call."""

@@ -349,12 +349,22 @@ def _stays(account: int, radius: float, moved: Floats, x: Ints) -> bool:
 
 
 @njit(cache=True)
-def measure(anchor_prices: Floats, counts: Ints, prices: Floats, moved: Floats) -> None:
-    """Relative move of every price since every anchor in use.
+def _new_anchor(count: int, anchor_prices: Floats, counts: Ints, prices: Floats, x: Ints) -> int:
+    """Choose the anchor of a new mark: one that no account uses, or the least used, whose accounts
+    have no radius then."""
+    chosen = int(np.argmin(counts))
+    if counts[chosen] > 0:
+        radii, anchors = radii_of(x), anchors_of(x)
+        for account in range(count):
+            if anchors[account] == chosen:
+                radii[account] = 0.0
+    anchor_prices[chosen] = prices
+    return chosen
 
-    anchor_prices: float64 (anchors, prices); counts: accounts on each anchor; prices: of now;
-    moved: float64 (anchors, 1 + prices), written: the largest move, then one per price.
-    """
+
+@njit(cache=True)
+def _measure(anchor_prices: Floats, counts: Ints, prices: Floats, moved: Floats) -> None:
+    """Relative move of every price since every anchor in use; see `watch`."""
     for anchor in range(counts.size):
         largest = 0.0
         if counts[anchor] > 0:
@@ -368,26 +378,39 @@ def measure(anchor_prices: Floats, counts: Ints, prices: Floats, moved: Floats) 
 
 @njit(cache=True)
 def watch(
-    count: int, here: int, moved: Floats, counts: Ints, looked: Ints, weak: Ints, x: Ints
-) -> tuple[int, int]:
+    count: int,
+    anchor: int,
+    anchor_prices: Floats,
+    counts: Ints,
+    prices: Floats,
+    moved: Floats,
+    looked: Ints,
+    weak: Ints,
+    x: Ints,
+) -> tuple[int, int, int]:
     """Bring every account up to date that this mark may have moved across a threshold.
 
-    here: the anchor that stands for the present mark. looked, weak: int64 (accounts,), written: the
-    numbers of the accounts that were looked at, ascending, and of those among them that are beyond
-    a threshold; returns how many of each. The others keep figures of an earlier mark; their
-    standing is the same. O(accounts), 1 ns each, plus the figures of those looked at.
+    anchor: the one that stands for the present mark, NONE where a new mark has none yet; returned.
+    anchor_prices: float64 (anchors, prices); counts: int64 (anchors,), accounts on each; prices:
+    of now; moved: float64 (anchors, 1 + prices), written: the largest move since each anchor, then
+    one per price. looked, weak: int64 (accounts,), written: the numbers of the accounts that were
+    looked at, ascending, and of those among them that are beyond a threshold; returns how many of
+    each. The others keep figures of an earlier mark; their standing is the same. O(accounts), 1 ns
+    each, plus the figures of those looked at.
     """
+    here = _new_anchor(count, anchor_prices, counts, prices, x) if anchor == t.NONE else anchor
+    _measure(anchor_prices, counts, prices, moved)
     radii, anchors = radii_of(x), anchors_of(x)
     found, beyond = 0, 0
     for account in range(count):
-        radius, anchor = radii[account], anchors[account]
-        if radius > moved[anchor, 0]:
+        radius, known = radii[account], anchors[account]
+        if radius > moved[known, 0]:
             continue
-        if radius > 0.0 and _stays(account, radius, moved[anchor, 1:], x):
+        if radius > 0.0 and _stays(account, radius, moved[known, 1:], x):
             continue
         bring_up_to_date(account, x)
         radii[account] = radius_of(account, x)
-        counts[anchor] -= 1
+        counts[known] -= 1
         anchors[account] = here
         counts[here] += 1
         looked[found] = account
@@ -395,7 +418,7 @@ def watch(
         if standing_of(account, x) != HEALTHY:
             weak[beyond] = account
             beyond += 1
-    return found, beyond
+    return here, found, beyond
 
 
 @njit(cache=True)
