@@ -23,10 +23,11 @@ from risk.marks import forward_name
 from scenarios.volatility import parametric_shape, recorded_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from accounts.clearing import ClearingHouse
     from accounts.events import Marks
+    from accounts.listing import Listing
     from scenarios.config import MarketTable
     from scenarios.paths import PricePath
     from scenarios.sampling import FloatArray
@@ -36,6 +37,29 @@ E8 = 10**8
 SECOND_NS = 10**9
 ONE_PERCENT_UNITS = 100.0  # depth within 1 % in units of depth per basis point
 THIN = 0.01  # depth ratio of a book with an empty side
+
+
+class Index:
+    """The index of one coin: the outside price, and the venue's own spot book by its share."""
+
+    def __init__(
+        self, base: str, quote: str, share: float, listings: Mapping[str, Listing]
+    ) -> None:
+        self.base, self.quote, self.name = base, quote, f"{base}-{quote}"
+        listing = listings.get(self.name)
+        self._share = share
+        self._book = None if listing is None or share == 0.0 else listing.engine.book
+        self._tick = 0.0 if listing is None else float(listing.instrument.tick)
+
+    def log_price(self, outside: OutsideMarket) -> float:
+        """The log of the index now; of the outside price where a side of the book is empty."""
+        if self._book is None:
+            return outside.log_price
+        bid, ask = self._book.best_bid(), self._book.best_ask()
+        if bid is None or ask is None:
+            return outside.log_price
+        mid = log(0.5 * (bid + ask) * self._tick)
+        return (1.0 - self._share) * outside.log_price + self._share * mid
 
 
 class World:
@@ -85,6 +109,13 @@ class World:
             for currency in house.market.currencies
             if currency != "USD" and currency not in bases and self._has_usd(currency)
         }
+        currencies = [currency for currency in house.market.currencies if currency != "USD"]
+        # a currency without a path, and without instruments of its own, is worth one dollar
+        self._usd_start = dict.fromkeys((*self._usd_paths, *currencies), E8)
+        self._indices = [
+            Index(base, outside_quote(base), table.index_share(base), house.listings)
+            for base in bases
+        ]
         self.markets: dict[str, VenueMarket] = {}
         self._now_ns = path.start_ns
 
@@ -96,20 +127,16 @@ class World:
         """Move the outside world to the path at `now_ns`; publish index and marks."""
         self._now_ns = now_ns
         row = self._path.row_at(now_ns)
-        usd: dict[str, int] = {
-            currency: max(1, round(prices[row] * E8))
-            for currency, prices in self._usd_paths.items()
-        }
-        for currency in self._house.market.currencies:
-            if currency != "USD":
-                usd.setdefault(currency, E8)
+        usd = dict(self._usd_start)
+        for currency, prices in self._usd_paths.items():
+            usd[currency] = max(1, round(prices[row] * E8))
         index: dict[str, int] = {}
-        for base, outside in self.outside.items():
-            self._let_pass(outside, self._log_paths[base][row])
-            quote = outside_quote(base)
-            price = round(exp(self._index_log(base, quote, outside)) * E8)
-            index[f"{base}-{quote}"] = max(1, price)
-            usd[base] = max(1, round(price * usd.get(quote, E8) / E8))
+        for pair in self._indices:
+            outside = self.outside[pair.base]
+            self._let_pass(outside, self._log_paths[pair.base][row])
+            price = round(exp(pair.log_price(outside)) * E8)
+            index[pair.name] = max(1, price)
+            usd[pair.base] = max(1, round(price * usd.get(pair.quote, E8) / E8))
         self._index_e8, self._usd_e8 = index, usd
         self._volatilities = self._implied_vols()
         return self._house.publish(
@@ -125,18 +152,6 @@ class World:
         before = outside.log_path
         for second in range(1, seconds + 1):
             outside.on_second(before + (log_path - before) * second / seconds, ratios)
-
-    def _index_log(self, base: str, quote: str, outside: OutsideMarket) -> float:
-        """The index: the outside price, and the venue's own spot book by its share."""
-        share = self._table.index_share(base)
-        listing = self._house.listings.get(f"{base}-{quote}")
-        if listing is None or share == 0.0:
-            return outside.log_price
-        bid, ask = listing.engine.book.best_bid(), listing.engine.book.best_ask()
-        if bid is None or ask is None:
-            return outside.log_price
-        mid = log(0.5 * (bid + ask) * float(listing.instrument.tick))
-        return (1.0 - share) * outside.log_price + share * mid
 
     def _depth_ratios(self, outside: OutsideMarket) -> dict[str, float]:
         """Depth within 1 % of each book over the usual one."""
