@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from risk import forced_limits as limits
 from risk import layout as at
 from risk import order_kernels as kernels
 from risk import order_rows as rows
 from risk import order_standing as standing
 from risk import order_tables as t
+from risk import order_trials as trials
 from risk import order_watch as watch
 
 if TYPE_CHECKING:
@@ -89,6 +91,8 @@ class Exposures:
         self._unit_rows: dict[tuple[int, int], int] = {}
         self._currency_rows: dict[tuple[int, int], int] = {}
         self._scratch = np.zeros(market.full_width + at.OUT_SIZE + t.REFUSED_FIGURES)
+        self._margins = self._scratch[market.full_width :][: at.OUT_SIZE]
+        self._units = np.zeros((len(market.unit_names), 3))
         self._looked = self._weak = self._over = np.zeros(0, np.int64)
         self.looked = self._looked  # the accounts that the last `watch` looked at, ascending
         self.weak = self._weak  # those of them that were beyond a threshold
@@ -357,24 +361,62 @@ class Exposures:
         numbers: list[int] = self._over[:found].tolist()
         return numbers
 
-    def shift(self, position: int, signed_lots: int, price: float, fee_atoms: int) -> None:
+    # --- what a liquidation step asks ------------------------------------------------------------
+
+    def standing(self, account: int) -> trials.Figures:
+        """Adjusted equity, requirement, equity, MMR and IMR of one account, brought up to date."""
+        figures: trials.Figures = trials.standing(account, self._x)
+        return figures
+
+    def shift(self, position: int, signed_lots: int, price: float, charge_atoms: int) -> None:
         """Trade in the tables only, to see what it would do; undone by the opposite call."""
-        kernels.shift(position, signed_lots, price, fee_atoms, self._x)
+        kernels.shift(position, signed_lots, price, charge_atoms, self._x)
+
+    def trial(
+        self, position: int, signed_lots: int, price: float, charge_atoms: int
+    ) -> trials.Figures:
+        """`standing` of the account after a trade that is not made; price in ticks."""
+        tried: trials.Figures = trials.trial(position, signed_lots, price, charge_atoms, self._x)
+        return tried
+
+    def components(self, unit_row: int) -> tuple[list[float], float, float]:
+        """Margin components of the positions of a unit row, columns OUT_* of `layout`, the largest,
+        and its spot in use, signed; USD. The account's figures are up to date afterwards."""
+        largest, use = trials.components(unit_row, self._x)
+        return self._margins.tolist(), largest, use
+
+    def unit_sum(self, unit_row: int, column: int) -> float:
+        """One column of `layout` of the stress vector of a unit row's positions."""
+        return float(self.unit_sums[unit_row, column - self.market.first_column])
+
+    def charge_usd(self, position: int) -> float:
+        """Raw MR7 charge of a position row, USD."""
+        charge: float = limits.charge_usd(position, self._x)
+        return charge
+
+    def bankruptcy_ticks(self, position: int) -> int:
+        """See `forced_limits.bankruptcy_ticks`."""
+        ticks: int = limits.bankruptcy_ticks(position, self._x)
+        return ticks
+
+    def forced_limit(
+        self, position: int, side: int, slippage: float, low_ticks: int, high_ticks: int
+    ) -> tuple[int, int, bool, float]:
+        """See `forced_limits.forced_limit`."""
+        found: tuple[int, int, bool, float] = limits.forced_limit(
+            position, side, slippage, low_ticks, high_ticks, self._x
+        )
+        return found
 
     def open_orders(self) -> int:
         """Orders booked."""
         return self.used["orders"] - len(self._free_orders)
 
-    def unit_margins(self, account: int) -> list[tuple[int, float, float]]:
-        """(unit number, MMR, IMR) of each unit of an account, after `figures`."""
-        extra = 3 * self.market.width
-        rows: list[tuple[int, float, float]] = []
-        row = int(self.accounts[account, t.A_UNIT])
-        while row != t.NONE:
-            mmr, imr = self.unit_sums[row, extra + t.S_MMR : extra + t.S_IMR + 1].tolist()
-            rows.append((int(self.units[row, t.U_UNIT]), mmr, imr))
-            row = int(self.units[row, t.U_NEXT])
-        return rows
+    def units_by_margin(self, account: int) -> list[tuple[int, int, float]]:
+        """(unit number, unit row, MMR) of each unit of an account, after `figures`; the largest
+        margin first, and of equal ones the lowest number."""
+        count = trials.units_by_margin(account, self._units, self._x)
+        return [(int(unit), int(row), mmr) for unit, row, mmr in self._units[:count].tolist()]
 
 
 def column(rows: NDArray[np.float64], number: int) -> Sequence[float]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from accounts.bankruptcy import NO_BANKRUPTCY_PRICE
 from accounts.events import LiquidationStage, PostingKind, RiskAction
 from accounts.insurance import usd_of
-from accounts.liquidation_steps import Leg, standing
+from accounts.liquidation_steps import Leg
 from exchange.events import Fill
 from exchange.order import OrderRequest, OrderType, Side
 from exchange.units import divide_rounded
@@ -66,8 +66,7 @@ class ForcedFlow:
         """
         house = self.house
         house.exposures.figures(account.number)
-        units = house.exposures.unit_margins(account.number)
-        for unit, _, _ in sorted(units, key=lambda row: (-row[1], row[0])):
+        for unit, _, _ in house.exposures.units_by_margin(account.number):
             base = house.market.plan.units[unit].base
             delta = self._delta(account, unit, base)
             if delta == 0.0:
@@ -116,35 +115,25 @@ class ForcedFlow:
         reason: str,
         trigger_id: int,
     ) -> Traded:
-        """One immediate-or-cancel order of a leg. The caller emits the action in the result."""
+        """One immediate-or-cancel order of a leg. The caller then calls `report`."""
         house, listing = self.house, leg.listing
         instrument = listing.instrument
         action_id = next(self.action_ids)
         side = Side.BUY if leg.lots > 0 else Side.SELL
-        before = standing(house, account)
+        wanted = abs(leg.lots)
         request = OrderRequest(
-            instrument.instrument_id, side, OrderType.IOC, abs(leg.lots), leg.limit_ticks
+            instrument.instrument_id, side, OrderType.IOC, wanted, leg.limit_ticks
         )
         events = house.submit_forced(now_ns, account, listing, request, action_id)
         fills = [event for event in events if type(event) is Fill]
-        filled = sum(fill.size_lots for fill in fills)
-        value = sum(instrument.value_atoms(fill.price_ticks, fill.size_lots) for fill in fills)
-        fee = self._fees(now_ns, account, leg, fills, action_id)
-        if filled:
-            unwinds = stage == LiquidationStage.FUND_UNWIND
-            self.remember(
-                now_ns,
-                instrument.base,
-                int(side),
-                trigger_id if unwinds else action_id,
-                account.number,
-            )
+        filled, price, notional, worse, fee = 0, 0.0, 0.0, 0.0, 0.0
         mark = int(house.market.mark_ticks[listing.number])
-        at_mark = instrument.value_atoms(mark, filled) if mark > 0 else 0
-        worse = (value - at_mark) * int(side) * (-1 if instrument.inverse else 1)
-        paid = sum(fill.price_ticks * fill.size_lots for fill in fills)
-        tick, bankrupt, settle = float(instrument.tick), leg.bankruptcy_ticks, instrument.settle
-        after = standing(house, account)
+        if fills:
+            filled = sum([fill.size_lots for fill in fills])
+            moved_by = trigger_id if stage == LiquidationStage.FUND_UNWIND else action_id
+            self.remember(now_ns, instrument.base, int(side), moved_by, account.number)
+            price, notional, worse, fee = self._result(now_ns, account, leg, fills, mark, action_id)
+        tick, bankrupt = float(instrument.tick), leg.bankruptcy_ticks
         return Traded(
             RiskAction(
                 now_ns,
@@ -155,21 +144,51 @@ class ForcedFlow:
                 unit,
                 instrument.instrument_id,
                 int(side),
-                abs(leg.lots),
+                wanted,
                 filled,
                 leg.limit_ticks,
-                paid / filled * tick if filled else 0.0,
+                price * tick,
                 mark * tick,
                 bankrupt * tick if bankrupt < NO_BANKRUPTCY_PRICE else 0.0,
-                usd_of(house, settle, at_mark),
-                usd_of(house, settle, worse),
-                usd_of(house, settle, fee),
-                before.ratio,
-                after.ratio,
+                notional,
+                worse,
+                fee,
+                0.0,
+                0.0,
                 reason,
             ),
             filled,
         )
+
+    def report(self, traded: Traded, ratio_before: float, ratio_after: float) -> None:
+        """Emit the action of a forced order, with the account's margin ratio around its step."""
+        action = traded.action
+        action.ratio_before, action.ratio_after = ratio_before, ratio_after
+        self.house.emit(action)
+
+    def _result(
+        self,
+        now_ns: int,
+        account: Account,
+        leg: Leg,
+        fills: list[Fill],
+        mark: int,
+        action_id: int,
+    ) -> tuple[float, float, float, float]:
+        """Settle the fees; average price in ticks, and in USD: value at mark, loss against it, fee
+        and penalty."""
+        house, instrument = self.house, leg.listing.instrument
+        filled = sum([fill.size_lots for fill in fills])
+        paid = sum([fill.price_ticks * fill.size_lots for fill in fills])
+        value = sum([instrument.value_atoms(fill.price_ticks, fill.size_lots) for fill in fills])
+        fee = self._fees(now_ns, account, leg, fills, action_id)
+        at_mark = instrument.value_atoms(mark, filled) if mark > 0 else 0
+        against = (1 if leg.lots > 0 else -1) * (-1 if instrument.inverse else 1)
+        notional, worse, charged = (
+            usd_of(house, instrument.settle, atoms)
+            for atoms in (at_mark, (value - at_mark) * against, fee)
+        )
+        return paid / filled, notional, worse, charged
 
     def _fees(
         self, now_ns: int, account: Account, leg: Leg, fills: list[Fill], action_id: int

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from accounts.events import AccountState, LiquidationStage, MarginWarning, StateChange
 from accounts.isolated import Isolated, IsolatedFigures
-from accounts.liquidation_sizing import Case, View
-from accounts.liquidation_steps import Leg, average_ticks, limit_ticks, standing
+from accounts.liquidation_sizing import Case, limit_of
+from accounts.liquidation_steps import Leg, average_ticks
 from accounts.listing import ListingState
 from exchange.events import CancelReason
 from risk import order_tables as t
@@ -103,8 +103,7 @@ class IsolatedLiquidation:
             case.trigger_id,
         )
         after = self.house.isolated.figures(held)
-        traded.action.ratio_before, traded.action.ratio_after = figures.ratio, after.ratio
-        self.house.emit(traded.action)
+        self.flow.report(traded, figures.ratio, after.ratio)
         case.next_ns = now_ns + round(self.rules.cool_down_s * 1e9)
         if self._is_safe(held, after):
             self._close_case(now_ns, held)
@@ -142,12 +141,18 @@ class IsolatedLiquidation:
         """An order that closes `lots`, within the slippage that its attempts have reached."""
         house, listing, position = self.house, held.listing, held.position
         side = -1 if position.lots > 0 else 1
-        view = View(house, case, standing(house, held.account), self.rules)
-        limit, bankrupt, final = limit_ticks(
-            house, held.account, position, listing, side, view.slippage(listing)
+        limit = limit_of(house, case, position, listing, side)
+        expected, available = average_ticks(listing, side, lots, limit.ticks)
+        return Leg(
+            listing,
+            position,
+            side * lots,
+            limit.ticks,
+            expected,
+            limit.bankruptcy_ticks,
+            limit.final,
+            available,
         )
-        expected, available = average_ticks(listing, side, lots, limit)
-        return Leg(listing, position, side * lots, limit, expected, bankrupt, final, available)
 
     def _attempts_used(self, case: Case, leg: Leg) -> bool:
         """Count an attempt that filled nothing; whether it was the last at the bankruptcy price."""

@@ -19,6 +19,7 @@ from accounts.liquidation_sizing import Case, View
 from accounts.liquidation_stages import candidates
 from accounts.liquidation_steps import Leg, Standing, Step, standing
 from accounts.takeover import TakeOver
+from accounts.unit_products import unit_products
 
 if TYPE_CHECKING:
     from accounts.account import Account
@@ -33,6 +34,7 @@ class Liquidator:
         self.flow = flow
         self.take_over = take_over
         self.cases: dict[int, Case] = {}
+        self._products = unit_products(house)
 
     def open(self, now_ns: int, account: Account) -> None:
         """Begin with an account whose ratio is still at or below the start after cancellation."""
@@ -46,7 +48,7 @@ class Liquidator:
         if now_ns < case.next_ns:
             return
         before = standing(self.house, account)
-        if before.ratio > rules.stop_ratio or not self._risky(account):
+        if before.ratio > rules.stop_ratio or not _risky(account, before):
             self._close(account, before)
             return
         if before.equity <= 0.0:
@@ -60,23 +62,13 @@ class Liquidator:
         if step is None:
             self._give_up(now_ns, case, "no step improves the margin ratio")
             return
-        self._execute(now_ns, case, step)
+        after = self._execute(now_ns, case, step, before.ratio)
         case.next_ns = now_ns + round(rules.cool_down_s * 1e9)
-        after = standing(self.house, account)
         wiped_out = case.taken_over and after.equity <= rules.dust_usd
         if after.equity <= 0.0 or (wiped_out and not open_positions(account)):
             self._give_up(now_ns, case, "equity is used up")
-        elif after.ratio > rules.stop_ratio or not self._risky(account):
+        elif after.ratio > rules.stop_ratio or not _risky(account, after):
             self._close(account, after)
-
-    def _risky(self, account: Account) -> bool:
-        """Whether anything is left that can lose: positions, debts, a negative equity."""
-        figures = standing(self.house, account)
-        return (
-            bool(open_positions(account))
-            or figures.requirement > 0.0
-            or any(balance.liability_atoms for balance in account.balances.values())
-        )
 
     def _close(self, account: Account, now: Standing) -> None:
         del self.cases[account.number]
@@ -91,65 +83,76 @@ class Liquidator:
 
     def _choose(self, case: Case, before: Standing) -> Step | None:
         """The first candidate that passes the guard."""
-        view = View(self.house, case, before, self.house.rules.liquidation)
-        return next((step for step in candidates(view) if step.improvement > 0.0), None)
+        view = View(self.house, case, before, self.house.rules.liquidation, self._products)
+        for step in candidates(view):
+            if step.improvement > 0.0:
+                return step
+        return None
 
-    def _execute(self, now_ns: int, case: Case, step: Step) -> None:
-        """Send the legs, the thinnest book first; what it does not fill the others do not trade."""
-        share, sent_legs = 1.0, []
-        before = standing(self.house, case.account).ratio
-        for leg in sorted(step.legs, key=lambda leg: leg.available_lots / abs(leg.lots)):
+    def _execute(self, now_ns: int, case: Case, step: Step, ratio_before: float) -> Standing:
+        """Send the legs, the thinnest book first; what it does not fill the others do not trade.
+
+        Returns the account's figures after them.
+        """
+        share, sent_legs, legs = 1.0, [], step.legs
+        if len(legs) > 1:
+            legs = tuple(sorted(legs, key=lambda leg: leg.available_lots / abs(leg.lots)))
+        for leg in legs:
             lots = int(abs(leg.lots) * share)
             if lots == 0:
                 break
-            sent = Leg(
-                leg.listing,
-                leg.position,
-                lots if leg.lots > 0 else -lots,
-                leg.limit_ticks,
-                leg.expected_ticks,
-                leg.bankruptcy_ticks,
-                leg.final,
-                leg.available_lots,
-                leg.penalty_e8,
-            )
+            sent = leg._replace(lots=lots if leg.lots > 0 else -lots) if share < 1.0 else leg
             traded = self.flow.send(
                 now_ns, case.account, sent, step.stage, step.unit, step.reason, case.trigger_id
             )
             share = min(share, traded.lots / abs(leg.lots))
             sent_legs.append((sent, traded))
         # A step is judged as a whole: between its legs an account may look worse than before.
-        after = standing(self.house, case.account).ratio
+        after = standing(self.house, case.account)
+        ratio_after, changed = after.ratio, False
         for _, traded in sent_legs:
-            traded.action.ratio_before, traded.action.ratio_after = before, after
-            self.house.emit(traded.action)
+            self.flow.report(traded, ratio_before, ratio_after)
         for sent, traded in sent_legs:
-            self._count_attempt(now_ns, case, sent, traded.lots)
+            changed = self._count_attempt(now_ns, case, sent, traded.lots) or changed
+        return standing(self.house, case.account) if changed else after
 
-    def _count_attempt(self, now_ns: int, case: Case, leg: Leg, filled: int) -> None:
-        """Widen after an attempt that filled nothing; give the leg up after the last one."""
+    def _count_attempt(self, now_ns: int, case: Case, leg: Leg, filled: int) -> bool:
+        """Widen after an attempt that filled nothing; give the leg up after the last one.
+
+        Whether a pool took its position over, which changes the account.
+        """
         number = leg.listing.number
         if filled:
             case.empty_attempts.pop(number, None)
             case.final_attempts.pop(number, None)
-            return
+            return False
         case.empty_attempts[number] = case.empty_attempts.get(number, 0) + 1
         if not leg.final:
-            return
+            return False
         attempts = self.house.rules.liquidation.attempts
         case.final_attempts[number] = case.final_attempts.get(number, 0) + 1
         if case.final_attempts[number] < attempts:
-            return
+            return False
         case.final_attempts.pop(number)
-        if leg.closes:
-            case.taken_over = True
-            self.take_over.position(
-                now_ns,
-                case.account,
-                leg.position,
-                next(self.flow.action_ids),
-                case.trigger_id,
-                f"{attempts} attempts at the bankruptcy price found no other side",
-            )
-        else:
+        if not leg.closes:
             case.exhausted.add((number, 1 if leg.lots > 0 else -1))
+            return False
+        case.taken_over = True
+        self.take_over.position(
+            now_ns,
+            case.account,
+            leg.position,
+            next(self.flow.action_ids),
+            case.trigger_id,
+            f"{attempts} attempts at the bankruptcy price found no other side",
+        )
+        return True
+
+
+def _risky(account: Account, now: Standing) -> bool:
+    """Whether anything is left that can lose: positions, debts, a negative equity."""
+    if now.requirement > 0.0:
+        return True
+    return bool(open_positions(account)) or any(
+        balance.liability_atoms for balance in account.balances.values()
+    )

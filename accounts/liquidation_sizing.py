@@ -9,29 +9,25 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from accounts.liquidation_steps import (
     Leg,
     Standing,
     Step,
-    average_ticks,
+    average_of,
     improvement,
-    limit_ticks,
     probe,
+    visible,
 )
 from accounts.listing import ListingState
 from risk import layout as at
 from risk import order_tables as t
-from risk.kernels import unit_margin
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from accounts.account import Account, Position
     from accounts.clearing import ClearingHouse
     from accounts.events import LiquidationStage
     from accounts.listing import Listing
+    from accounts.unit_products import UnitProducts
     from risk.rules_venue import LiquidationRules
 
 
@@ -54,21 +50,49 @@ class Case:
     taken_over: bool = False  # a position has gone to a pool at its bankruptcy price
 
 
+class Limit(NamedTuple):
+    """How far a forced order may go.
+
+    bankruptcy_ticks: of the position it closes, else NO_BANKRUPTCY_PRICE. final: the limit cannot
+    widen. lot_usd: value of a lot at mark.
+    """
+
+    ticks: int
+    bankruptcy_ticks: int
+    final: bool
+    lot_usd: float
+
+
+def limit_of(
+    house: ClearingHouse, case: Case, position: Position, listing: Listing, side: int
+) -> Limit:
+    """The limit of a forced order of `side` by `forced_limits.forced_limit`, on the tick grid.
+
+    The slippage allowed is the MR7 rate, doubled for every attempt that filled nothing.
+    """
+    slippage = house.market.slippage_rate(listing.number)
+    attempts = case.empty_attempts.get(listing.number)
+    if attempts:
+        # Beyond 2^64 every limit is at its bound; an overflow would be an error.
+        slippage *= house.rules.liquidation.slippage_growth ** min(attempts, 64)
+    limit, bankrupt, final, lot_usd = house.exposures.forced_limit(
+        position.row, side, slippage, listing.low_ticks, listing.high_ticks
+    )
+    instrument = listing.instrument
+    if instrument.coarse_from_ticks:
+        limit = instrument.floor_to_grid(limit) if side > 0 else instrument.ceil_to_grid(limit)
+    return Limit(max(1, limit), bankrupt, final, lot_usd)
+
+
 @dataclass(slots=True)
 class View:
-    """What a stage may look at."""
+    """What a stage may look at: one account at one moment. products: by risk unit."""
 
     house: ClearingHouse
     case: Case
     before: Standing
     rules: LiquidationRules
-
-    def slippage(self, listing: Listing) -> float:
-        """Slippage allowed now: the MR7 rate, doubled for every attempt that filled nothing."""
-        rate = self.house.market.slippage_rate(listing.number)
-        growth: float = self.rules.slippage_growth
-        # Beyond 2^64 every limit is at its bound; an overflow would be an error.
-        return rate * growth ** min(self.case.empty_attempts.get(listing.number, 0), 64)
+    products: list[UnitProducts]
 
     def usd_delta(self, number: int) -> float:
         """USD delta of one lot of an instrument, signed (spot: of the coins)."""
@@ -76,10 +100,6 @@ class View:
         if self.house.by_number[number].is_spot:
             return float(market.terms[number, t.M_USD])
         return float(market.stress[number, at.USD_DELTA - market.first_column])
-
-    def listings_of(self, unit: int) -> list[Listing]:
-        """The instruments of a risk unit, spot pairs included, in the house's order."""
-        return [self.house.by_number[n] for n in self.house.market.instruments_of_unit[unit]]
 
     def positions_of(self, unit: int) -> list[Position]:
         """The account's open derivative positions of a risk unit, in the order first opened."""
@@ -102,36 +122,22 @@ class View:
         return 0 if balance is None else int(self.house.exposures.currencies[balance.row, t.C_CASH])
 
 
-@dataclass(frozen=True, slots=True)
-class UnitFigures:
-    """One risk unit of an account: its stress vector (full width) and margin components, USD."""
+class UnitFigures(NamedTuple):
+    """One risk unit of an account: its row in the exposure tables and margin components, USD."""
 
-    vector: NDArray[np.float64]
-    components: NDArray[np.float64]  # the columns OUT_* of risk.layout
+    row: int
+    components: list[float]  # the columns OUT_* of risk.layout
+    largest_usd: float  # of the components
     spot_in_use_usd: float
 
-    def largest(self, *wanted: int) -> bool:
-        """Whether one of the `wanted` components is positive and no other is larger."""
-        parts = self.components[: at.OUT_MMR]
-        best = max(float(parts[column]) for column in wanted)
-        return best > 0.0 and best >= float(parts.max())
+    def largest(self, column: int) -> bool:
+        """Whether a component is positive and no other is larger."""
+        return 0.0 < self.components[column] >= self.largest_usd
 
 
-def unit_figures(view: View, unit: int) -> UnitFigures:
-    """The components of one unit, recomputed from its sums. O(columns)."""
-    house = view.house
-    exposures, market = house.exposures, house.market
-    exposures.figures(view.case.account.number)  # a tried step leaves the unit to be recomputed
-    row = exposures.unit_row(view.case.account.number, unit)
-    width, extra = market.width, 3 * market.width
-    sums = exposures.unit_sums[row]
-    vector = np.zeros(market.full_width)
-    vector[market.first_column :] = sums[:width]
-    usd = market.usd[market.plan.units[unit].base]
-    use = float(sums[extra + t.S_USE])
-    out = np.zeros(at.OUT_SIZE)
-    unit_margin(vector, float(sums[extra + t.S_MR7]), use, usd, market.unit_terms[unit], out)
-    return UnitFigures(vector, out, use * usd)
+def unit_figures(view: View, row: int) -> UnitFigures:
+    """The components of the unit in `row` of the tables, recomputed from its sums. O(columns)."""
+    return UnitFigures(row, *view.house.exposures.components(row))
 
 
 class Wish(NamedTuple):
@@ -150,9 +156,10 @@ def wish(view: View, listing: Listing, side: int, most: int, penalty_e8: int = 0
     A trade against an open position is capped at that position. Legs for which all attempts have
     been made are not wished for again, nor is anything that does not trade.
     """
-    if (listing.number, side) in view.case.exhausted or listing.state != ListingState.TRADING:
+    case = view.case
+    if listing.state != ListingState.TRADING or (listing.number, side) in case.exhausted:
         return None
-    position = view.house.position(view.case.account, listing)
+    position = view.house.position(case.account, listing)
     if position.lots * side < 0:
         most = min(most, abs(position.lots))
     if most <= 0:
@@ -160,11 +167,8 @@ def wish(view: View, listing: Listing, side: int, most: int, penalty_e8: int = 0
     return Wish(position, listing, side, most, penalty_e8)
 
 
-def whole_if_dust(view: View, wishes: tuple[Wish, ...]) -> float:
-    """The share of a step: 20 % (parameter), or all where every leg is below the dust level."""
-    terms = view.house.market.terms
-    usd = max(wished.most * float(terms[wished.listing.number, t.M_USD]) for wished in wishes)
-    return 1.0 if usd <= view.rules.dust_usd else view.rules.max_step_share
+Met = list[tuple[int, int]]
+Offer = tuple[Limit, Met, int]  # what is `visible` to a wish within its limit
 
 
 def sized_step(
@@ -177,61 +181,61 @@ def sized_step(
 ) -> Step:
     """A step of all wishes in proportion: the smallest of share, depth and need, each >= one lot.
 
-    Where nothing is visible within the limit one lot is tried: the attempt counts, the limit
-    widens. O(legs x (levels + columns)).
+    share: None for 20 % (parameter), or all where every leg is below the dust level. Where nothing
+    is visible within the limit one lot is tried: the attempt counts, the limit widens. O(legs x
+    (levels + columns)).
     """
-    fraction = whole_if_dust(view, wishes) if share is None else share
-    limits = []
-    for wished in wishes:
-        limit, bankrupt, final = limit_ticks(
-            view.house,
-            view.case.account,
-            wished.position,
-            wished.listing,
-            wished.side,
-            view.slippage(wished.listing),
-        )
-        _, available = average_ticks(wished.listing, wished.side, wished.most, limit)
-        limits.append((limit, bankrupt, final, available))
-        fraction = min(fraction, available / wished.most)
-    legs = _legs(wishes, limits, fraction)
-    after = probe(view.house, view.case.account, legs)
-    needed = share_needed(view.before, after, view.rules.stop_ratio)
+    rules, before, house = view.rules, view.before, view.house
+    offers: list[Offer] = []
+    fraction, is_dust = 1.0, True
+    for position, listing, side, most, _ in wishes:
+        limit = limit_of(house, view.case, position, listing, side)
+        met, available = visible(listing, side, most, limit.ticks)
+        fraction = min(fraction, available / most)
+        is_dust = is_dust and most * limit.lot_usd <= rules.dust_usd
+        offers.append((limit, met, available))
+    if share is None and not is_dust:
+        share = rules.max_step_share
+    if share is not None:
+        fraction = min(fraction, share)
+    legs = _legs(wishes, offers, fraction)
+    after = probe(house, legs)
+    needed = share_needed(before, after, rules.stop_ratio)
     if needed < 1.0:
-        smaller = _legs(wishes, limits, fraction * needed, up=True)
+        smaller = _legs(wishes, offers, fraction * needed, up=True)
         if smaller != legs:
             legs = smaller
-            after = probe(view.house, view.case.account, legs)
-    gain = improvement(view.before, after, view.rules.stop_ratio)
+            after = probe(house, legs)
+    gain = improvement(before, after, rules.stop_ratio)
     return Step(stage, unit, legs, reason, gain, after)
 
 
 def _legs(
-    wishes: tuple[Wish, ...],
-    limits: list[tuple[int, int, bool, int]],
-    fraction: float,
-    *,
-    up: bool = False,
+    wishes: tuple[Wish, ...], offers: list[Offer], fraction: float, *, up: bool = False
 ) -> tuple[Leg, ...]:
     """The same fraction of every wish, in whole lots, at least one, never more than visible."""
     legs = []
-    for wished, (limit, bankrupt, final, available) in zip(wishes, limits, strict=True):
-        exact = wished.most * fraction
-        # 1e-9: what is meant to be whole lots must not lose or gain one to float rounding
-        size = math.ceil(exact - 1e-9) if up else math.floor(exact + 1e-9)
-        lots = max(1, min(size, wished.most, available))
-        expected, _ = average_ticks(wished.listing, wished.side, lots, limit)
+    for wished, offer in zip(wishes, offers, strict=True):
+        position, listing, side, most, penalty = wished
+        (limit, bankrupt, final, _), met, available = offer
+        lots, expected = 1, float(limit)
+        if available:
+            exact = most * fraction
+            # 1e-9: what is meant to be whole lots must not lose or gain one to float rounding
+            size = math.ceil(exact - 1e-9) if up else math.floor(exact + 1e-9)
+            lots = max(1, min(size, most, available))
+            expected = average_of(met, lots, limit)
         legs.append(
             Leg(
-                wished.listing,
-                wished.position,
-                wished.side * lots,
+                listing,
+                position,
+                side * lots,
                 limit,
                 expected,
                 bankrupt,
                 final,
                 available,
-                wished.penalty_e8,
+                penalty,
             )
         )
     return tuple(legs)
@@ -259,6 +263,8 @@ def partly(before: Standing, after: Standing, share: float) -> Standing:
 
 def best_first(steps: list[Step]) -> list[Step]:
     """Most helpful first; the more liquid and then the earlier listed where equal."""
+    if len(steps) < 2:
+        return steps
     return sorted(
         steps,
         key=lambda step: (-step.improvement, -step.depth_lots, step.legs[0].listing.number),

@@ -28,18 +28,17 @@ def candidates(view: View) -> Iterator[Step]:
     Only portfolio margin knows hedges and steps of several legs; in the other modes margin is a sum
     over positions: they are closed one by one.
     """
-    house, account = view.house, view.case.account
-    margins = house.exposures.unit_margins(account.number)
-    units = sorted(((number, mmr) for number, mmr, _ in margins), key=lambda row: (-row[1], row[0]))
-    largest = units[0][1] if units else 0.0
-    borrows = account.mode in BORROWING_MODES
-    borrowing = view.before.requirement - sum(mmr for _, mmr in units)
-    stressed = borrows and borrowing > largest
+    account = view.case.account
+    units = view.house.exposures.units_by_margin(account.number)
+    stressed = borrows = account.mode in BORROWING_MODES
+    if borrows:
+        borrowing = view.before.requirement - sum([mmr for _, _, mmr in units])
+        stressed = borrowing > (units[0][2] if units else 0.0)
     if stressed:
         yield from repayment(view)
     stages = STAGES if account.mode == AccountMode.PORTFOLIO else ONE_BY_ONE
-    for unit, _ in units:
-        figures = unit_figures(view, unit)
+    for unit, row, _ in units:
+        figures = unit_figures(view, row)
         for stage in stages:
             yield from stage(view, unit, figures)
     if borrows and not stressed:

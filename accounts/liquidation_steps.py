@@ -10,17 +10,18 @@ Source: liquidation-and-losses.md section 2 (guard, sizing, execution).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from accounts.bankruptcy import NO_BANKRUPTCY_PRICE, bankruptcy_ticks
 from exchange.units import divide_rounded
-from risk import order_tables as t
 
 if TYPE_CHECKING:
     from accounts.account import Account, Position
     from accounts.clearing import ClearingHouse
     from accounts.events import LiquidationStage
     from accounts.listing import Listing
+    from risk.order_trials import Figures
 
 E8 = 10**8
 
@@ -40,16 +41,13 @@ class Standing(NamedTuple):
         return self.adjusted / self.requirement if self.requirement > 0.0 else math.inf
 
 
+# `Standing._make` without the check of the length
+_standing_of: Callable[[Figures], Standing] = partial(tuple.__new__, Standing)
+
+
 def standing(house: ClearingHouse, account: Account) -> Standing:
     """The account's figures now. O(columns + units)."""
-    figures = house.exposures.figures(account.number).tolist()
-    return Standing(
-        figures[t.T_ADJUSTED],
-        figures[t.T_MMR] + figures[t.T_FEE],
-        figures[t.T_EQUITY],
-        figures[t.T_MMR],
-        figures[t.T_IMR],
-    )
+    return _standing_of(house.exposures.standing(account.number))
 
 
 class Leg(NamedTuple):
@@ -74,11 +72,12 @@ class Leg(NamedTuple):
         """Whether the leg reduces the position of its instrument."""
         return self.position.lots * self.lots < 0
 
-    def charge_atoms(self, value_atoms: int) -> tuple[int, int]:
-        """(taker fee, penalty) on a traded value, atoms of the settlement currency."""
-        value = abs(value_atoms)
-        fee = self.listing.fee_atoms(self.listing.taker_rate, value, abs(self.lots))
-        return fee, divide_rounded(value * self.penalty_e8, E8)
+    def charge_atoms(self) -> int:
+        """Taker fee and penalty at the expected price, atoms of the settlement currency."""
+        listing, ticks = self.listing, max(1, round(self.expected_ticks))
+        value = abs(listing.instrument.value_atoms(ticks, self.lots))
+        fee = listing.fee_atoms(listing.taker_rate, value, abs(self.lots))
+        return fee + divide_rounded(value * self.penalty_e8, E8) if self.penalty_e8 else fee
 
 
 class Step(NamedTuple):
@@ -112,69 +111,55 @@ def improvement(before: Standing, after: Standing, stop_ratio: float) -> float:
     return (slack_after - slack_before) / max(before.requirement, 1e-9)
 
 
-def probe(house: ClearingHouse, account: Account, legs: tuple[Leg, ...]) -> Standing:
+def probe(house: ClearingHouse, legs: tuple[Leg, ...]) -> Standing:
     """The account after the legs traded at their expected prices; the tables end unchanged."""
     exposures = house.exposures
-    charges = []
-    for leg in legs:
-        ticks = max(1, round(leg.expected_ticks))
-        charges.append(sum(leg.charge_atoms(leg.listing.instrument.value_atoms(ticks, leg.lots))))
-    for leg, charge in zip(legs, charges, strict=True):
-        exposures.shift(leg.position.row, leg.lots, leg.expected_ticks, charge)
-    after = standing(house, account)
-    for leg, charge in zip(legs, charges, strict=True):
-        exposures.shift(leg.position.row, -leg.lots, leg.expected_ticks, -charge)
+    trades = [(leg.position.row, leg.lots, leg.expected_ticks, leg.charge_atoms()) for leg in legs]
+    last = trades.pop()
+    for trade in trades:
+        exposures.shift(*trade)
+    after = _standing_of(exposures.trial(*last))
+    for row, lots, price, charge in trades:
+        exposures.shift(row, -lots, price, -charge)
     return after
 
 
-def limit_ticks(
-    house: ClearingHouse,
-    account: Account,
-    position: Position,
-    listing: Listing,
-    side: int,
-    slippage: float,
-) -> tuple[int, int, bool]:
-    """(limit, bankruptcy price, limit is final) of a forced order of `side` in `listing`.
+def visible(
+    listing: Listing, side: int, lots: int, limit: int
+) -> tuple[list[tuple[int, int]], int]:
+    """What a forced order of `side` meets up to `limit`: (ticks, lots) best first, and lots in all.
 
-    The limit starts at the slippage from mark and never passes the bankruptcy price of the
-    position it closes, nor the price limit. It is final at the bankruptcy price; a closing order
-    that only the price limit holds back waits for the market. A trade that closes nothing has no
-    bankruptcy price: for it the price limit is final.
+    Counted no further than a little over four times `lots`. O(levels within the limit).
     """
-    mark = float(house.market.terms[listing.number, t.M_REFERENCE])
-    closes = position.lots * side < 0
-    bankrupt = bankruptcy_ticks(house, account, position) if closes else NO_BANKRUPTCY_PRICE
-    instrument = listing.instrument
-    if side > 0:
-        wide = math.floor(mark * (1.0 + slippage))
-        bound = min(bankrupt, listing.high_ticks)
-        limit = min(wide, bound)
-        final = wide >= bound and not (closes and bound < bankrupt)
-        return max(1, instrument.floor_to_grid(limit)), bankrupt, final
-    wide = math.ceil(mark * (1.0 - slippage))
-    bound = max(bankrupt if closes else 0, listing.low_ticks, 1)
-    limit = max(wide, bound)
-    final = wide <= bound and not (closes and bound > bankrupt)
-    return instrument.ceil_to_grid(limit), bankrupt, final
+    book = listing.engine.book
+    best = book.best_ask() if side > 0 else book.best_bid()
+    if best is None or (best - limit) * side > 0:
+        return [], 0  # the usual case in a crash
+    met, available = [], 0
+    for level in book.asks if side > 0 else book.bids:
+        if (level.price_ticks - limit) * side > 0:
+            break
+        met.append((level.price_ticks, level.lots))
+        available += level.lots
+        if available > 4 * lots:
+            break
+    return met, available
+
+
+def average_of(met: list[tuple[int, int]], lots: int, limit: int) -> float:
+    """Average price of `lots` in what is `visible`, ticks; the limit where nothing is there."""
+    left, paid = lots, 0
+    for price, there in met:
+        take = min(left, there)
+        paid += take * price
+        left -= take
+        if left == 0:
+            break
+    filled = lots - left
+    return paid / filled if filled else float(limit)
 
 
 def average_ticks(listing: Listing, side: int, lots: int, limit: int) -> tuple[float, int]:
-    """(average price, lots available) for `lots` of a forced order of `side` up to `limit`.
-
-    The price is the limit where nothing is there. O(levels within the limit).
-    """
-    book = listing.engine.book
-    levels = book.asks if side > 0 else book.bids
-    left, paid, available = lots, 0, 0
-    for level in levels:
-        if (level.price_ticks - limit) * side > 0:
-            break
-        take = min(left, level.lots)
-        paid += take * level.price_ticks
-        left -= take
-        available += level.lots
-        if left == 0 and available > 4 * lots:
-            break
-    filled = lots - left
-    return (paid / filled if filled else float(limit)), available
+    """(average price, lots available) for `lots` of a forced order of `side` up to `limit`."""
+    met, available = visible(listing, side, lots, limit)
+    return average_of(met, lots, limit), available

@@ -132,12 +132,13 @@ class RiskControl:
             self._warn(now_ns, account, now)
         state = self._state(now)
         if state == AccountState.PRE_LIQUIDATION:
-            self._before_liquidation(now_ns, account)
+            self._before_liquidation(now_ns, account, now)
             return
-        self._move(now_ns, account, state)
-        if state == AccountState.ORDER_CONTROL:
+        self._move(now_ns, account, state, now)
+        if state == AccountState.ORDER_CONTROL and account.orders:
             self.orders.cancel_increasing(now_ns, account)
-            self._move(now_ns, account, self._state(standing(self.house, account)))
+            now = standing(self.house, account)
+            self._move(now_ns, account, self._state(now), now)
 
     def _liquidate(self, now_ns: int, account: Account) -> None:
         """One step; report if the account left liquidation."""
@@ -147,7 +148,7 @@ class RiskControl:
         if account.state == AccountState.LIQUIDATING:
             self.orders.cancel_opening(now_ns, account)  # what closed before may open by now
         else:
-            self._report(now_ns, account, old, trigger_id)
+            self._report(now_ns, account, old, standing(self.house, account), trigger_id)
         if account.state == AccountState.BANKRUPT:
             self._release(now_ns, account)
 
@@ -156,13 +157,14 @@ class RiskControl:
         now = standing(self.house, account)
         if now.requirement == 0.0 and now.equity > self.rules.dust_usd:
             account.blocked = False
-            self._move(now_ns, account, AccountState.HEALTHY)
+            self._move(now_ns, account, AccountState.HEALTHY, now)
 
-    def _move(self, now_ns: int, account: Account, new: AccountState) -> None:
+    def _move(self, now_ns: int, account: Account, new: AccountState, now: Standing) -> None:
+        """Change the account's state; `now` are its figures."""
         old = account.state
         if new != old:
             account.state = new
-            self._report(now_ns, account, old)
+            self._report(now_ns, account, old, now)
 
     def _state(self, now: Standing) -> AccountState:
         if now.ratio <= self.rules.start_ratio:
@@ -173,16 +175,16 @@ class RiskControl:
             return AccountState.WARNED
         return AccountState.HEALTHY
 
-    def _before_liquidation(self, now_ns: int, account: Account) -> None:
+    def _before_liquidation(self, now_ns: int, account: Account, now: Standing) -> None:
         """Cancel what opens risk; liquidate if that does not help. Source: 10.4."""
-        self._move(now_ns, account, AccountState.PRE_LIQUIDATION)
+        self._move(now_ns, account, AccountState.PRE_LIQUIDATION, now)
         self.orders.cancel_opening(now_ns, account)
         now = standing(self.house, account)
         if now.ratio > self.rules.start_ratio:
-            self._move(now_ns, account, self._state(now))
+            self._move(now_ns, account, self._state(now), now)
         elif self.forced_flow:
             self.liquidator.open(now_ns, account)
-            self._report(now_ns, account, AccountState.PRE_LIQUIDATION)
+            self._report(now_ns, account, AccountState.PRE_LIQUIDATION, now)
             self._liquidate(now_ns, account)
 
     def _warn(self, now_ns: int, account: Account, now: Standing) -> None:
@@ -192,9 +194,13 @@ class RiskControl:
             self.house.emit(MarginWarning(now_ns, account.number, now.ratio))
 
     def _report(
-        self, now_ns: int, account: Account, old: AccountState, trigger_id: int = 0
+        self,
+        now_ns: int,
+        account: Account,
+        old: AccountState,
+        now: Standing,
+        trigger_id: int = 0,
     ) -> None:
-        now = standing(self.house, account)
         case = self.liquidator.cases.get(account.number)
         self.house.emit(
             StateChange(

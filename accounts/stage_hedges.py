@@ -19,12 +19,10 @@ from accounts.liquidation_sizing import (
 )
 from accounts.liquidation_steps import Step
 from accounts.listing import Listing
-from exchange.instrument import InstrumentKind
 from risk import layout as at
 
 PEG_PAIRS = (("USDT", "USD"), ("USDT", "USDC"), ("USDC", "USD"))  # the order of 16.11
 _CASH = {"USDT": at.CASH_USDT, "USDC": at.CASH_USDC, "USD": at.CASH_USD}
-HEDGES = (InstrumentKind.PERPETUAL, InstrumentKind.FUTURE)
 
 
 def lots_within(usd: float, usd_per_lot: float) -> int:
@@ -37,13 +35,9 @@ def peg_hedge(view: View, unit: int, figures: UnitFigures) -> Iterable[Step]:
     if not figures.largest(at.OUT_MR9):
         return []
     steps = []
-    perpetuals = [
-        listing
-        for listing in view.listings_of(unit)
-        if listing.instrument.kind == InstrumentKind.PERPETUAL
-    ]
+    perpetuals, cash = view.products[unit].perpetuals, view.house.exposures.unit_sum
     for first, second in PEG_PAIRS:
-        one, other = float(figures.vector[_CASH[first]]), float(figures.vector[_CASH[second]])
+        one, other = cash(figures.row, _CASH[first]), cash(figures.row, _CASH[second])
         if one * other >= 0.0:
             continue
         hedged = min(abs(one), abs(other))
@@ -82,15 +76,17 @@ def _against(
 
 def delta_hedge(view: View, unit: int, figures: UnitFigures) -> Iterable[Step]:
     """Bring the unit's delta towards zero with perpetuals or futures where options move most."""
-    kinds = [view.house.by_number[p.number].is_option for p in view.positions_of(unit)]
-    if not any(kinds) or not figures.largest(at.OUT_MR1, at.OUT_MR6):
+    products, by_number = view.products[unit], view.house.by_number
+    if not products.has_options:
         return []
-    delta = float(figures.vector[at.USD_DELTA]) + figures.spot_in_use_usd
+    if not (figures.largest(at.OUT_MR1) or figures.largest(at.OUT_MR6)):
+        return []
+    if not any(by_number[position.number].is_option for position in view.positions_of(unit)):
+        return []
+    delta = view.house.exposures.unit_sum(figures.row, at.USD_DELTA) + figures.spot_in_use_usd
     side = -1 if delta > 0.0 else 1
     steps = []
-    for listing in view.listings_of(unit):
-        if listing.instrument.kind not in HEDGES:
-            continue
+    for listing in products.hedges:
         wished = wish(view, listing, side, lots_within(delta, view.usd_delta(listing.number)))
         if wished is not None:
             steps.append(

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from accounts.account import Position
     from accounts.listing import Listing
 
-SPOT_TENOR, PERPETUAL_TENOR = -2, -1
-
 
 def _close(view: View, position: Position, lots: int | None = None) -> Wish | None:
     """A leg that closes up to `lots` (default: all) of a position."""
@@ -60,8 +58,11 @@ def inter_tenor(view: View, unit: int, figures: UnitFigures) -> Iterable[Step]:
     """Close two opposite legs of different tenor at once, where that lowers the margin."""
     if figures.components[at.OUT_MR4] <= 0.0:
         return []
+    legs = _tenor_legs(view, unit)
+    if len(legs) < 2:
+        return []
     steps = []
-    for (tenor_a, a, lots_a), (tenor_b, b, lots_b) in combinations(_tenor_legs(view, unit), 2):
+    for (tenor_a, a, lots_a), (tenor_b, b, lots_b) in combinations(legs, 2):
         usd_a, usd_b = view.usd_delta(a.number), view.usd_delta(b.number)
         if tenor_a == tenor_b or lots_a * usd_a * lots_b * usd_b >= 0.0:
             continue
@@ -86,26 +87,25 @@ def inter_tenor(view: View, unit: int, figures: UnitFigures) -> Iterable[Step]:
 
 def _tenor_legs(view: View, unit: int) -> list[tuple[int, Listing, int]]:
     """(tenor, instrument, signed lots) of perpetuals, futures and the coin itself."""
-    legs = []
-    for listing in view.listings_of(unit):
-        kind = listing.instrument.kind
-        if kind == InstrumentKind.SPOT:
-            if view.house.market.plan.units[unit].takes_spot:
-                owned = view.cash_atoms(listing.instrument.base)
-                lots = abs(owned) // listing.base_atoms_per_lot
-                legs.append((SPOT_TENOR, listing, lots if owned > 0 else -lots))
-        elif kind != InstrumentKind.OPTION:
-            position = view.case.account.positions.get(listing.number)
-            tenor = listing.instrument.expiry_ns or PERPETUAL_TENOR
-            legs.append((tenor, listing, 0 if position is None else position.lots))
-    return [leg for leg in legs if leg[2]]
+    legs, positions = [], view.case.account.positions
+    for tenor, listing in view.products[unit].tenors:
+        if listing.is_spot:
+            owned = view.cash_atoms(listing.instrument.base)
+            lots = abs(owned) // listing.base_atoms_per_lot * (1 if owned > 0 else -1)
+        else:
+            position = positions.get(listing.number)
+            lots = 0 if position is None else position.lots
+        if lots:
+            legs.append((tenor, listing, lots))
+    return legs
 
 
 def special(view: View, unit: int, figures: UnitFigures) -> Iterator[Step]:
     """What closing one position at a time cannot do: three kinds of steps, in this order."""
     name = view.house.market.unit_names[unit]
     positions = view.positions_of(unit)
-    yield from _same_sign(view, name, positions, float(figures.vector[at.USD_DELTA]))
+    delta = view.house.exposures.unit_sum(figures.row, at.USD_DELTA)
+    yield from _same_sign(view, name, positions, delta)
     yield from best_first(list(_options_with_futures(view, name, positions)))
     yield from _near_the_money(view, name, positions)
 

@@ -56,7 +56,7 @@ class TakeOver:
         reason: str,
     ) -> None:
         """Take over one position at its bankruptcy price; winners get it if the pool is weak."""
-        ticks = bankruptcy_ticks(self.house, account, position)
+        ticks = bankruptcy_ticks(self.house, position)
         listing = self.house.by_number[position.number]
         self.house.cancel_all(
             now_ns,
@@ -146,7 +146,7 @@ class TakeOver:
         shares = self._shares(account)
         # A move takes from the equity just its own share, so the prices of the others stand; they
         # are fixed beforehand all the same, so that rounding cannot creep from one into the next.
-        prices = [(p, bankruptcy_ticks(house, account, p)) for p in open_positions(account)]
+        prices = [(p, bankruptcy_ticks(house, p)) for p in open_positions(account)]
         for position, ticks in prices:
             self._move(now_ns, account, position, ticks, action_id, trigger_id, reason)
         self._convert(now_ns, account, action_id)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from accounts.bankruptcy import NO_BANKRUPTCY_PRICE
 from accounts.deleveraging import cash_atoms
 from accounts.events import LiquidationStage
-from accounts.liquidation_steps import Leg, average_ticks
+from accounts.liquidation_steps import Leg, average_ticks, standing
 from risk import order_tables as t
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Unwinding:
         leg = Leg(
             listing, position, side * lots, limit, expected, NO_BANKRUPTCY_PRICE, False, depth
         )
+        before = standing(house, pool).ratio
         traded = self.flow.send(
             now_ns,
             pool,
@@ -85,7 +86,7 @@ class Unwinding:
             "the pool sells what it took over",
             action_id,
         )
-        self.house.emit(traded.action)
+        self.flow.report(traded, before, standing(house, pool).ratio)
         self.funds.report(now_ns, pool, action_id)
 
     def _affordable(

@@ -102,7 +102,7 @@ def test_bankruptcy_prices_agree_to_the_tick():
             name = position.instrument.instrument_id
             if name not in prices:
                 continue
-            ticks = bankruptcy_ticks(trial.house, trial.account, position)
+            ticks = bankruptcy_ticks(trial.house, position)
             price = prices[name]
             if price is None:
                 assert ticks == NO_BANKRUPTCY_PRICE, f"seed {seed}: {name}"
