@@ -4,7 +4,7 @@ Index and marks come in as integers (1e-8 of the quote; ticks) and leave as the 
 terms of each instrument and the USD value of each currency. Nothing else in `accounts` sees a
 float price.
 
-Cost of `publish`: O(instruments x columns), about 0.1 ms for ten instruments.
+Cost of `publish`: O(instruments x columns), one kernel call (`risk.mark_pass`).
 Source: design.md sections 2, 3, 5; portfolio-margin.md section 16.
 """
 
