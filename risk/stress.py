@@ -107,7 +107,8 @@ class StressPlan:
     def evaluate(
         self, time_ns: int, prices: StressPrices, usd_usdt: float, usd_usdc: float
     ) -> StressTable:
-        """The stress table of one mark.  O(instruments x cells), about 1.2 us for an option of a pair."""
+        """The stress table of one mark.  O(instruments x cells), about 1.2 us for an option beside
+        the other one at its strike."""
         count = len(self.contracts)
         out = StressRows(np.empty((count, self.width)), *(np.empty(count) for _ in range(5)))
         stress_rows(self.terms, prices, self.shared_rules(), time_ns, out)
