@@ -1,8 +1,8 @@
 """Tables on disk: chunks go to parts in a hidden folder, whole tables appear by one rename each.
 
-Memory stays bounded: a table holds at most `PART_ROWS` rows before they become a part, a Parquet
-file of its own, and parts are joined as they are. A run that is killed leaves the hidden folder and
-no table that looks whole.
+Memory stays bounded: a table holds at most `PART_ROWS` rows before they become a part file, and
+parts are merged by polars' streaming engine. A run that is killed leaves the hidden folder and no
+table that looks whole.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import shutil
 from pathlib import Path
 
 import polars as pl
-
-from scenarios.parquet_join import join
 
 PARTS_FOLDER = ".parts"
 PART_ROWS = 200_000
@@ -28,7 +26,7 @@ class TableWriter:
         self._part_rows = part_rows
         self._held: dict[str, list[pl.DataFrame]] = {}
         self._held_rows: dict[str, int] = {}
-        self._written: dict[str, list[Path]] = {}
+        self._written: dict[str, int] = {}
         discard_parts(directory)
         self._parts.mkdir(parents=True)
 
@@ -41,22 +39,27 @@ class TableWriter:
             self._write_part(name)
 
     def _write_part(self, name: str) -> None:
-        parts = self._written.setdefault(name, [])
-        part = self._parts / f"{name}.{len(parts)}.parquet"
-        pl.concat(self._held.pop(name)).write_parquet(part)
-        parts.append(part)
+        folder = self._parts / name
+        folder.mkdir(exist_ok=True)
+        number = self._written.get(name, 0)
+        frame = pl.concat(self._held.pop(name))
+        frame.write_ipc(folder / f"{number:05d}.arrow")  # fast: it is read once, at the end
+        self._written[name] = number + 1
         self._held_rows[name] = 0
 
     def finish(self) -> None:
-        """Write what is held, join the parts of each table and remove the hidden folder."""
+        """Write what is held, merge the parts of each table and remove the hidden folder."""
         for name in sorted({*self._held, *self._written}):
-            if name in self._held:
-                self._write_part(name)
-            whole, *others = parts = self._written[name]
-            if others:
-                whole = self._parts / f"{name}.joined"
-                join(parts, whole)
-            os.replace(whole, self._directory / f"{name}.parquet")
+            target = self._directory / f"{name}.parquet"
+            unfinished = self._parts / f"{name}.merged"
+            if name not in self._written:
+                pl.concat(self._held.pop(name)).write_parquet(unfinished)
+            else:
+                if name in self._held:
+                    self._write_part(name)
+                parts = sorted((self._parts / name).glob("*.arrow"))
+                pl.scan_ipc(parts).sink_parquet(unfinished)
+            os.replace(unfinished, target)
         discard_parts(self._directory)
 
 
