@@ -11,15 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from accounts.events import AccountState
-from exchange.order import StpMode
+from exchange.instrument import Instrument
+from exchange.order import Order, StpMode
 from exchange.units import atoms_per_unit
-
-if TYPE_CHECKING:
-    from exchange.instrument import Instrument
-    from exchange.order import Order
 
 
 class AccountMode(IntEnum):

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from accounts.account import Position
 from exchange.instrument import Instrument, InstrumentKind
+from exchange.matching import MatchingEngine
 from exchange.units import atoms_per_unit, divide_rounded
-
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from accounts.account import Position
-    from exchange.matching import MatchingEngine
 
 MOST_ATOMS = 2**60  # of one order: eight of them still fit an int64
 OPTION_FEE_CAP = Fraction(125, 1000)  # of the premium; portfolio-margin.md 11.7

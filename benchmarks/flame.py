@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from types import FrameType
+
+os.environ["SELLOFF_COMPILED"] = "0"  # compiled functions have no stack to look at
 
 from scenarios.run import run_scenario
 from scenarios.simulation import Simulation

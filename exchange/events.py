@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, TypeAlias
 
+from exchange.instrument import Instrument
+from exchange.order import Order, OrderRequest, Side
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from exchange.instrument import Instrument
-    from exchange.order import Order, OrderRequest, Side
 
 
 class CancelReason(IntEnum):
@@ -99,23 +99,30 @@ class RejectReason(Enum):
     AMEND_POST_ONLY = ("51511", "the new price of a post-only order would take liquidity")
     AMEND_INSUFFICIENT_MARGIN = ("51502", "insufficient margin for the amended order")
 
-    okx_code: str
-    meaning: str
+    @property
+    def okx_code(self) -> str:
+        """The venue's error code."""
+        return self.value[0]
 
-    def __init__(self, okx_code: str, meaning: str) -> None:
-        self.okx_code = okx_code
-        self.meaning = meaning
+    @property
+    def meaning(self) -> str:
+        """What the code says, in words."""
+        return self.value[1]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class OrderAccepted:
     """The order has an id and rests or trades; it is the first event of the order."""
 
     time_ns: int
     order: Order
 
+    def __init__(self, time_ns: int, order: Order) -> None:
+        self.time_ns = time_ns
+        self.order = order
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class OrderRejected:
     """The request was refused. For a refused amend, request holds the terms asked for."""
 
@@ -123,10 +130,24 @@ class OrderRejected:
     request: OrderRequest
     owner: int
     reason: RejectReason
-    detail: str = ""
+    detail: str
+
+    def __init__(
+        self,
+        time_ns: int,
+        request: OrderRequest,
+        owner: int,
+        reason: RejectReason,
+        detail: str = "",
+    ) -> None:
+        self.time_ns = time_ns
+        self.request = request
+        self.owner = owner
+        self.reason = reason
+        self.detail = detail
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Fill:
     """A maker-taker pair: size_lots changed hands at the maker's price.
 
@@ -142,8 +163,26 @@ class Fill:
     maker: Order
     taker: Order
 
+    def __init__(
+        self,
+        time_ns: int,
+        fill_id: int,
+        instrument: Instrument,
+        price_ticks: int,
+        size_lots: int,
+        maker: Order,
+        taker: Order,
+    ) -> None:
+        self.time_ns = time_ns
+        self.fill_id = fill_id
+        self.instrument = instrument
+        self.price_ticks = price_ticks
+        self.size_lots = size_lots
+        self.maker = maker
+        self.taker = taker
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class OrderCancelled:
     """The order left the market with remaining_lots unfilled."""
 
@@ -152,8 +191,16 @@ class OrderCancelled:
     remaining_lots: int
     reason: CancelReason
 
+    def __init__(
+        self, time_ns: int, order: Order, remaining_lots: int, reason: CancelReason
+    ) -> None:
+        self.time_ns = time_ns
+        self.order = order
+        self.remaining_lots = remaining_lots
+        self.reason = reason
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class OrderAmended:
     """The order's price or size changed; the order carries the new terms."""
 
@@ -161,6 +208,14 @@ class OrderAmended:
     order: Order
     old_price_ticks: int
     old_size_lots: int
+
+    def __init__(
+        self, time_ns: int, order: Order, old_price_ticks: int, old_size_lots: int
+    ) -> None:
+        self.time_ns = time_ns
+        self.order = order
+        self.old_price_ticks = old_price_ticks
+        self.old_size_lots = old_size_lots
 
 
 @dataclass(slots=True)

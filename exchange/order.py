@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from exchange.book import PriceLevel
-    from exchange.instrument import Instrument
+from exchange.book import PriceLevel
+from exchange.instrument import Instrument
 
 
 class Side(IntEnum):
@@ -44,7 +43,7 @@ class StpMode(IntEnum):
     CANCEL_BOTH = 2
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class OrderRequest:
     """What a trader asks for.
 
@@ -57,14 +56,38 @@ class OrderRequest:
     side: Side
     order_type: OrderType
     size_lots: int
-    price_ticks: int | None = None
-    client_order_id: str = ""
-    stp_mode: StpMode | None = None
-    reduce_only: bool = False
-    isolated: bool = False
+    price_ticks: int | None
+    client_order_id: str
+    stp_mode: StpMode | None
+    reduce_only: bool
+    isolated: bool
+
+    # Written out, here and in `Order` and the events, because a compiled class (`selloff compile`)
+    # takes three times as long to be made by the method that `dataclass` writes.
+    def __init__(
+        self,
+        instrument_id: str,
+        side: Side,
+        order_type: OrderType,
+        size_lots: int,
+        price_ticks: int | None = None,
+        client_order_id: str = "",
+        stp_mode: StpMode | None = None,
+        reduce_only: bool = False,
+        isolated: bool = False,
+    ) -> None:
+        self.instrument_id = instrument_id
+        self.side = side
+        self.order_type = order_type
+        self.size_lots = size_lots
+        self.price_ticks = price_ticks
+        self.client_order_id = client_order_id
+        self.stp_mode = stp_mode
+        self.reduce_only = reduce_only
+        self.isolated = isolated
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class Order:
     """An order with an id, live in a book or on its way through the matching engine.
 
@@ -86,15 +109,51 @@ class Order:
     price_ticks: int
     size_lots: int
     remaining_lots: int
-    time_ns: int = 0
-    stp_mode: StpMode = StpMode.CANCEL_MAKER
-    client_order_id: str = ""
-    is_liquidation: bool = False
-    cause_id: int = 0
-    slot: int = -1
-    holder: int = -1
-    sender: Any = field(default=None, repr=False)
-    # Without default on purpose: writing them per order would cost, and only the book reads them.
-    level: PriceLevel = field(init=False, repr=False)
-    previous_order: Order | None = field(init=False, repr=False)
-    next_order: Order | None = field(init=False, repr=False)
+    time_ns: int
+    stp_mode: StpMode
+    client_order_id: str
+    is_liquidation: bool
+    cause_id: int
+    slot: int
+    holder: int
+    sender: Any = field(repr=False)
+    level: PriceLevel = field(repr=False)
+    previous_order: Order | None = field(repr=False)
+    next_order: Order | None = field(repr=False)
+
+    def __init__(
+        self,
+        order_id: int,
+        instrument: Instrument,
+        owner: int,
+        side: Side,
+        order_type: OrderType,
+        price_ticks: int,
+        size_lots: int,
+        remaining_lots: int,
+        time_ns: int = 0,
+        stp_mode: StpMode = StpMode.CANCEL_MAKER,
+        client_order_id: str = "",
+        is_liquidation: bool = False,
+        cause_id: int = 0,
+        slot: int = -1,
+        holder: int = -1,
+        sender: Any = None,
+    ) -> None:
+        self.order_id = order_id
+        self.instrument = instrument
+        self.owner = owner
+        self.side = side
+        self.order_type = order_type
+        self.price_ticks = price_ticks
+        self.size_lots = size_lots
+        self.remaining_lots = remaining_lots
+        self.time_ns = time_ns
+        self.stp_mode = stp_mode
+        self.client_order_id = client_order_id
+        self.is_liquidation = is_liquidation
+        self.cause_id = cause_id
+        self.slot = slot
+        self.holder = holder
+        self.sender = sender
+        # The rest is written when the order rests: only the book reads it, and it would cost.
