@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from agents.base import AgentEvent, OwnOrder
+from agents.base import AgentEvent
+from agents.own_order import OwnOrder
 from exchange.events import Fill, OrderAccepted, OrderCancelled, OrderRejected
 from exchange.order import Order, OrderRequest
 

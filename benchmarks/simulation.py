@@ -6,7 +6,7 @@ inverse perpetual, a dated future and an option. Every account holds two positio
 Sent by all accounts, orders find their accounts' memory cold where accounts are many; sent by a few
 (`active`), what grows is what each mark costs per account.
 
-Prints one JSON object. A message is an order, a cancellation or an amendment; seconds are CPU of
+Prints one JSON object; `compiled` tells whether `make fast` has been run. A message is an order, a cancellation or an amendment; seconds are CPU of
 the process between the first mark and the closed tables, and `bare_per_s` is the bare matching
 engine of order_path.py on the same machine at the same time.
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import tempfile
 import time
@@ -35,6 +36,7 @@ from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, InitialPosition, Setup
+from exchange.compiled import SWITCH, is_compiled
 from exchange.order import OrderRequest, OrderType, Side
 from scenarios.run import run_scenario
 from scenarios.simulation import Simulation
@@ -297,7 +299,8 @@ def main() -> None:
             for accounts in arguments.accounts.split(","):
                 case = crowd(int(accounts), arguments.messages, keep, int(text))
                 cases.append(case | {"bare_per_s": round(bare_speed())})
-    print(json.dumps({"recording": keep, "cases": cases}, indent=1))
+    in_use = os.environ.get(SWITCH) != "0" and is_compiled()
+    print(json.dumps({"recording": keep, "compiled": in_use, "cases": cases}, indent=1))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGES: Final = ("exchange", "risk", "accounts", "agents", "scenarios")
 MODULES: Final = (
     "exchange.units",
+    "exchange.instrument",
     "exchange.order",
     "exchange.events",
     "exchange.book",
@@ -41,6 +42,7 @@ MODULES: Final = (
     "accounts.settlement",
     "agents.desk",
     "agents.draws",
+    "agents.own_order",
     "scenarios.clock",
     "scenarios.recorder",
     "scenarios.simulation",

@@ -11,9 +11,10 @@ from math import exp, nan
 from typing import TYPE_CHECKING, Any
 
 from accounts.events import AccountState
-from agents.base import NOTHING, Agent, AgentEvent, OwnOrder
+from agents.base import NOTHING, Agent, AgentEvent
 from agents.desk import OrderDesk
 from agents.outside import OutsideMarket, StressState
+from agents.own_order import OwnOrder
 from agents.setup import usd_per_lot
 from exchange.events import OrderAccepted, OrderCancelled
 from exchange.instrument import Instrument, InstrumentKind
