@@ -6,7 +6,8 @@ inverse perpetual, a dated future and an option. Every account holds two positio
 Sent by all accounts, orders find their accounts' memory cold where accounts are many; sent by a few
 (`active`), what grows is what each mark costs per account.
 
-Prints one JSON object; `compiled` tells whether `make fast` has been run. A message is an order, a cancellation or an amendment; seconds are CPU of
+Prints one JSON object; `compiled` tells whether compiled modules ran (`make fast`). A message is an
+order, a cancellation or an amendment; seconds are CPU of
 the process between the first mark and the closed tables, and `bare_per_s` is the bare matching
 engine of order_path.py on the same machine at the same time.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sortedcontainers import SortedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from exchange.instrument import Instrument
     from exchange.order import Order
@@ -201,12 +201,23 @@ class OrderBook:
 
         O(levels within the limit).
         """
-        total = 0
+        return self.volumes_within(side, (limit_ticks,))[0]
+
+    def volumes_within(self, side: int, limits_ticks: Sequence[int]) -> tuple[int, ...]:
+        """Return `volume_within` of each limit; limits go from the best price outwards.
+
+        One walk: O(levels within the last limit).
+        """
+        volumes: list[int] = []
+        total, limit = 0, limits_ticks[0]
         for level in self.bids if side > 0 else self.asks:
-            if (level.price_ticks - limit_ticks) * side < 0:
-                break
+            while (level.price_ticks - limit) * side < 0:
+                volumes.append(total)
+                if len(volumes) == len(limits_ticks):
+                    return tuple(volumes)
+                limit = limits_ticks[len(volumes)]
             total += level.lots
-        return total
+        return (*volumes, *([total] * (len(limits_ticks) - len(volumes))))
 
     def _check(self) -> None:
         """Assert every invariant of the book; O(n + p log p). For tests and debugging."""

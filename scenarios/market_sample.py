@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exchange.book import BookSide, OrderBook
+from exchange.book import OrderBook
+from exchange.order import Side
 
 if TYPE_CHECKING:
     from accounts.clearing import ClearingHouse
@@ -59,25 +60,14 @@ def sample_market(
         last_ticks,
         bid or 0,
         ask or 0,
-        _within(book.bids, -1, [doubled_mid * (bps - 10_000) // 20_000 for bps in DEPTH_BANDS_BPS]),
-        _within(book.asks, 1, [doubled_mid * (10_000 + bps) // 20_000 for bps in DEPTH_BANDS_BPS]),
+        book.volumes_within(
+            Side.BUY, [-(-doubled_mid * (10_000 - bps) // 20_000) for bps in DEPTH_BANDS_BPS]
+        ),
+        book.volumes_within(
+            Side.SELL, [doubled_mid * (10_000 + bps) // 20_000 for bps in DEPTH_BANDS_BPS]
+        ),
         open_interest_lots,
     )
-
-
-def _within(side: BookSide, sign: int, limits: list[int]) -> tuple[int, ...]:
-    """Lots of a side whose price x sign is at most each limit, in one walk; limits ascend."""
-    lots: list[int] = []
-    total, limit = 0, limits[0]
-    for level in side:
-        price = sign * level.price_ticks
-        while price > limit:
-            lots.append(total)
-            if len(lots) == len(limits):
-                return tuple(lots)
-            limit = limits[len(lots)]
-        total += level.lots
-    return (*lots, *([total] * (len(limits) - len(lots))))
 
 
 def _doubled_mid(bid: int | None, ask: int | None, mark_ticks: int) -> int:

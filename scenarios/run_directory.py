@@ -51,21 +51,8 @@ def run_name(scenario: str, seed: int, config: Mapping[str, Any]) -> str:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write atomically: a reader sees the old file or the new one, never half of one."""
-    entries = [f"  {_dumps(str(key))}: {_indented(value)}" for key, value in content.items()]
-    write_text(path, "{\n" + ",\n".join(entries) + "\n}\n" if entries else "{}\n")
-
-
-def _indented(value: Any) -> str:
-    """JSON of one entry of an object, laid out like `indent=2`."""
-    if isinstance(value, list) and len(value) > 0 and set(map(type, value)) == {str}:
-        # names of all accounts: the encoder in C has no indent
-        names = json.dumps(value, separators=(",\n    ", ""), ensure_ascii=False)
-        return f"[\n    {names[1:-1]}\n  ]"
-    return _dumps(finite(value)).replace("\n", "\n  ")  # none inside a string: it is escaped there
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    text = json.dumps(finite(content), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def write_text(path: Path, text: str) -> None:

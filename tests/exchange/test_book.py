@@ -46,6 +46,8 @@ def test_queries(book: OrderBook) -> None:
     assert (book.level_lots(1, 99), book.level_lots(-1, 99)) == (8, 0)
     assert [book.volume_within(1, limit) for limit in (100, 99, 98, 1)] == [0, 8, 12, 13]
     assert [book.volume_within(-1, limit) for limit in (100, 101, 103, 999)] == [0, 2, 3, 9]
+    assert book.volumes_within(1, (100, 99, 98, 98, 1)) == (0, 8, 12, 12, 13)
+    assert book.volumes_within(-1, (100, 101, 103, 999, 1000)) == (0, 2, 3, 9, 9)
     assert [live.order_id for live in book] == [1, 3, 2, 4, 6, 7, 5]
     assert 3 in book and 8 not in book and len(book) == 7
 

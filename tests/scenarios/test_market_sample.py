@@ -1,4 +1,4 @@
-"""The look of a book: what rests within each band, against a query for each."""
+"""The look of a book: what rests within each band, against the orders added up."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def test_depth_is_what_rests_within_each_band() -> None:
         for n, bps in enumerate(DEPTH_BANDS_BPS):
             low = -(-doubled * (10_000 - bps) // 20_000)
             high = doubled * (10_000 + bps) // 20_000
-            assert sample.bid_depth_lots[n] == book.volume_within(Side.BUY, low)
-            assert sample.ask_depth_lots[n] == book.volume_within(Side.SELL, high)
+            bids = [o.remaining_lots for o in book if o.side > 0 and o.price_ticks >= low]
+            asks = [o.remaining_lots for o in book if o.side < 0 and o.price_ticks <= high]
+            assert (sample.bid_depth_lots[n], sample.ask_depth_lots[n]) == (sum(bids), sum(asks))
         assert len(sample.bid_depth_lots) == len(sample.ask_depth_lots) == len(DEPTH_BANDS_BPS)

@@ -99,22 +99,6 @@ def test_a_table_that_was_not_recorded(tmp_path: Path) -> None:
         _ = run.orders
 
 
-def test_json_is_indented_whatever_writes_its_parts(tmp_path: Path) -> None:
-    content = {
-        "names": ["cash/é", 'quote " and\nline', ""],
-        "one": ["a"],
-        "none": [],
-        "mixed": ["a", 1, None, {"b": ["c\n"]}],
-        "object": {"names": ["x", "y"], "empty": {}, "é": 1.5},
-        "Ω": True,
-    }
-    write_json(tmp_path / "x.json", content)
-    plain = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    assert (tmp_path / "x.json").read_text(encoding="utf-8") == plain
-    write_json(tmp_path / "x.json", {})
-    assert (tmp_path / "x.json").read_text(encoding="utf-8") == "{}\n"
-
-
 def test_json_holds_no_nan(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"a": float("inf"), "b": [float("nan"), 1.5]})
     found = json.loads((tmp_path / "x.json").read_text())
