@@ -28,8 +28,8 @@ def divide_rounded(numerator: int, denominator: int) -> int:
     return quotient
 
 
-def parse_decimal(value: str | int | Decimal, field: str) -> Decimal:
-    """Return value as a finite Decimal.
+def parse_decimal(value: object, field: str) -> Decimal:
+    """Return value, a string, an integer or a Decimal, as a finite Decimal.
 
     Raises ValueError naming the field when value is no number, not finite, or a float (a float
     has already lost the digits that the user wrote).
@@ -47,7 +47,7 @@ def parse_decimal(value: str | int | Decimal, field: str) -> Decimal:
     return number
 
 
-def parse_positive(value: str | int | Decimal, field: str) -> Decimal:
+def parse_positive(value: object, field: str) -> Decimal:
     """Return value as a Decimal above zero; ValueError naming the field otherwise."""
     number = parse_decimal(value, field)
     if number <= 0:

@@ -126,7 +126,7 @@ print(run_scenario("tests/scenarios/small_crash.toml", keep=False)["event_hash"]
 @needs_compiler
 def test_runs_are_the_same_in_both_forms(tmp_path: Path) -> None:
     root = tmp_path / "tree"
-    for package in (*PACKAGES, "tests"):
+    for package in (*PACKAGES, "tests", "benchmarks"):
         shutil.copytree(
             ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__")
         )
