@@ -126,7 +126,9 @@ print(run_scenario("tests/scenarios/small_crash.toml", keep=False)["event_hash"]
 @needs_compiler
 def test_runs_are_the_same_in_both_forms(tmp_path: Path) -> None:
     root = tmp_path / "tree"
-    for package in (*PACKAGES, "tests", "benchmarks"):
+    root.mkdir()
+    shutil.copy(ROOT / "pyproject.toml", root / "pyproject.toml")
+    for package in (*PACKAGES, "tests", "benchmarks", "docs"):
         shutil.copytree(
             ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__")
         )
