@@ -3,7 +3,7 @@
 A market has few instruments, so what a mark costs is not arithmetic but calls, and arrays to unpack
 for them. So a kernel is given one int64 array, named m, as the order kernels are (`order_views`):
 sizes first, then the address of every array of the pass. `MarkPass` owns the arrays and fills m;
-`_tables` is the other side of it and must name them in the same order.
+the kernels `_..._of` are the other side of it and take them in the same order.
 
 Source: portfolio-margin.md 11.8, 16.1 to 16.14.
 """
@@ -175,13 +175,13 @@ class MarkPass:
 
 
 _TERMS: Final = _SIZES
-_PLAN: Final = _TERMS + 12
-_LISTED: Final = _PLAN + 9
-_GIVEN: Final = _LISTED + 8
-_PRICES: Final = _GIVEN + 5
-_ROWS: Final = _PRICES + 6
-_LOTS: Final = _ROWS + 6
-_UNIT: Final = _LOTS + 5
+_PLAN: Final = _TERMS + len(InstrumentTerms._fields)
+_LISTED: Final = _PLAN + len(TermPlan._fields)
+_GIVEN: Final = _LISTED + len(Listed._fields)
+_PRICES: Final = _GIVEN + len(Given._fields)
+_ROWS: Final = _PRICES + len(StressPrices._fields)
+_LOTS: Final = _ROWS + len(StressRows._fields)
+_UNIT: Final = _LOTS + len(RoundedStress._fields)
 _TABLES: Final = _UNIT + 3
 _WRITTEN: Final = _TABLES + 4
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -201,3 +202,16 @@ def test_own_event_from_a_file(tmp_path: Path) -> None:
     assert summary["liquidated_accounts"] > 0
     assert marks["index"][0] == pytest.approx(100.0, rel=1e-3)
     assert marks["index"].min() == pytest.approx(70.0, rel=0.1)
+
+
+def test_a_run_leaves_the_garbage_collector_as_it_was() -> None:
+    short = {"market.end": "2020-03-12T10:34:05Z"}
+    before = gc.get_threshold()
+    gc.disable()
+    try:
+        run_scenario(SMALL, 1, short, keep=False)
+        assert not gc.isenabled() and gc.get_threshold() == before
+    finally:
+        gc.enable()
+    run_scenario(SMALL, 1, short, keep=False)
+    assert gc.isenabled() and gc.get_threshold() == before
