@@ -1,4 +1,4 @@
-"""From packed rows to polars frames that a person reads: names, and prices beside ticks.
+"""From recorded columns to polars frames that a person reads: names, and prices beside ticks.
 
 Integer columns stay as they are recorded; every decoded or derived column stands beside them.
 """
@@ -18,7 +18,7 @@ from accounts.events import AccountState, LiquidationStage, PostingKind
 from exchange.events import CancelReason, RejectReason
 from exchange.instrument import Instrument, InstrumentKind
 from exchange.order import OrderType
-from scenarios.tables import Rows
+from scenarios.tables import Columns, Rows
 
 ORDER_EVENTS = ("accepted", "rejected", "cancelled", "amended")
 REJECT_CODE_BASE = 1000
@@ -90,7 +90,7 @@ class InstrumentTable:
         numerator, denominator = self._lot
         return np.asarray(lots * numerator[instrument] / denominator[instrument])
 
-    def notional_usd(self, rows: Rows) -> NDArray[np.float64]:
+    def notional_usd(self, rows: Rows | Columns) -> NDArray[np.float64]:
         """USD value of fill rows at their own price (options: of the underlying coins)."""
         instrument = rows["instrument"]
         value = rows["size_lots"] * self.units_per_lot[instrument] * (rows["usd_rate_e8"] / 1e8)
@@ -118,36 +118,37 @@ def usd_currency(instrument: Instrument) -> str:
 
 
 class FrameBuilder:
-    """Decodes chunks of rows of the fixed tables."""
+    """Decodes pieces of the fixed tables, given as columns."""
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         self.table = InstrumentTable(instruments)
         self._ids = Naming({NO_INSTRUMENT: "", **dict(enumerate(self.table.ids))})
 
-    def frame(self, name: str, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
-        """The frame of a chunk; `words` are the table's words so far."""
-        columns = {c: np.ascontiguousarray(rows[c]) for c in rows.dtype.names or ()}
-        frame = pl.DataFrame(columns)
+    def frame(self, name: str, rows: Columns, words: Sequence[str]) -> pl.DataFrame:
+        """The frame of a piece; `words` are the table's words, at least those of the piece."""
+        frame = pl.DataFrame(rows)
         decode = getattr(self, f"_decode_{name}", None)
         return frame if decode is None else decode(frame, rows, words)
 
     def _instruments(self, frame: pl.DataFrame) -> pl.DataFrame:
         return frame.with_columns(self._ids.series("instrument", frame["instrument"].to_numpy()))
 
-    def _prices(self, rows: Rows, **ticks: str) -> list[pl.Series]:
+    def _prices(self, rows: Columns, **ticks: str) -> list[pl.Series]:
         """Float price columns from tick columns."""
         return [
             pl.Series(name, self.table.price(rows["instrument"], rows[column])).fill_nan(None)
             for name, column in ticks.items()
         ]
 
-    def _sizes(self, rows: Rows, **lots: str) -> list[pl.Series]:
+    def _sizes(self, rows: Columns, **lots: str) -> list[pl.Series]:
         return [
             pl.Series(name, self.table.size(rows["instrument"], rows[column])).fill_nan(None)
             for name, column in lots.items()
         ]
 
-    def _decode_orders(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
+    def _decode_orders(
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
+    ) -> pl.DataFrame:
         return self._instruments(frame).with_columns(
             _REASONS.series("reason", rows["reason"]),
             _ORDER_EVENTS.series("event", rows["event"]),
@@ -157,7 +158,9 @@ class FrameBuilder:
             *self._sizes(rows, size="size_lots", remaining="remaining_lots"),
         )
 
-    def _decode_fills(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
+    def _decode_fills(
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
+    ) -> pl.DataFrame:
         return self._instruments(frame).with_columns(
             _SIDES.series("taker_side", rows["taker_side"]),
             *self._prices(rows, price="price_ticks"),
@@ -166,17 +169,19 @@ class FrameBuilder:
         )
 
     def _decode_accounts(
-        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
     ) -> pl.DataFrame:
         return frame.with_columns(_STATES.series("state", rows["state"]))
 
-    def _decode_states(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
+    def _decode_states(
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
+    ) -> pl.DataFrame:
         return frame.with_columns(
             _STATES.series("state", rows["state"]), _STATES.series("old_state", rows["old_state"])
         )
 
     def _decode_liquidations(
-        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
     ) -> pl.DataFrame:
         return self._instruments(frame).with_columns(
             _STAGES.series("stage", rows["stage"]),
@@ -188,41 +193,45 @@ class FrameBuilder:
         )
 
     def _decode_bankruptcies(
-        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
     ) -> pl.DataFrame:
         return frame.with_columns(pools=_chosen(words, frame["pools"]))
 
     def _decode_deleveragings(
-        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
     ) -> pl.DataFrame:
         return self._instruments(frame).with_columns(
             *self._prices(rows, price="price_ticks", mark="mark_ticks"),
             *self._sizes(rows, size="lots"),
         )
 
-    def _decode_funds(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
+    def _decode_funds(
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
+    ) -> pl.DataFrame:
         return frame.with_columns(
             pool=_chosen(words, frame["pool"]), currency=_chosen(words, frame["currency"])
         )
 
     def _decode_positions(
-        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
     ) -> pl.DataFrame:
         return self._instruments(frame).with_columns(*self._sizes(rows, size="lots"))
 
     def _decode_funding(
-        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
     ) -> pl.DataFrame:
         return self._instruments(frame).with_columns(
             (pl.col("rate_e8") / 1e8).alias("rate"), *self._prices(rows, mark="mark_ticks")
         )
 
     def _decode_deliveries(
-        self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
     ) -> pl.DataFrame:
         return self._instruments(frame).with_columns((pl.col("price_e8") / 1e8).alias("price"))
 
-    def _decode_marks(self, frame: pl.DataFrame, rows: Rows, words: Sequence[str]) -> pl.DataFrame:
+    def _decode_marks(
+        self, frame: pl.DataFrame, rows: Columns, words: Sequence[str]
+    ) -> pl.DataFrame:
         quoted = {"last": "last_ticks", "best_bid": "bid_ticks", "best_ask": "ask_ticks"}
         frame = self._instruments(frame).with_columns(
             (pl.col("index_e8") / 1e8).alias("index"),
@@ -247,22 +256,15 @@ class FrameBuilder:
 
 
 class LedgerFrames:
-    """Decodes chunks of the ledger's rows. Accounts are only ever added, so each name is converted
-    once, however many chunks there are."""
+    """Decodes pieces of the ledger's rows; `names` and `currencies` of all ledger accounts."""
 
-    def __init__(self) -> None:
-        self._names = pl.Series([], dtype=pl.String)
-        self._currencies = pl.Series([], dtype=pl.String)
+    def __init__(self, names: Sequence[str], currencies: Sequence[str]) -> None:
+        self._names = pl.Series(names, dtype=pl.String)
+        self._currencies = pl.Series(currencies, dtype=pl.String)
 
-    def frame(self, rows: Rows, names: Sequence[str], currencies: Sequence[str]) -> pl.DataFrame:
-        """The frame of a chunk of bookings; `names` and `currencies` of all ledger accounts so
-        far. Atoms stay integers; the currency gives their size. O(rows + new accounts)."""
-        known = len(self._names)
-        if known < len(names):
-            self._names.extend(pl.Series(names[known:], dtype=pl.String))
-            self._currencies.extend(pl.Series(currencies[known:], dtype=pl.String))
-        frame = pl.DataFrame({c: np.ascontiguousarray(rows[c]) for c in rows.dtype.names or ()})
-        return frame.with_columns(
+    def frame(self, rows: Columns) -> pl.DataFrame:
+        """The frame of a piece. Atoms stay integers; the currency gives their size. O(rows)."""
+        return pl.DataFrame(rows).with_columns(
             _POSTINGS.series("kind", rows["kind"]),
             self._names.gather(rows["debit"]).alias("debit"),
             self._names.gather(rows["credit"]).alias("credit"),

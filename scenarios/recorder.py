@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import polars as pl
 
 from accounts.events import (
     AccountSnapshots,
@@ -57,6 +58,7 @@ from scenarios.tables import (
     FIXED_TABLES,
     INTEGER,
     LEDGER,
+    Columns,
     EventTable,
     LedgerTable,
     Rows,
@@ -97,7 +99,6 @@ class Recorder:
         self._all = record == "all"
         self._chunk_rows = chunk_rows
         self._frames = FrameBuilder(instruments)
-        self._ledger_frames = LedgerFrames()
         self._counter = count(1)
         self._next = self._counter.__next__
         self._numbers = {i.instrument_id: n for n, i in enumerate(instruments)}
@@ -136,25 +137,26 @@ class Recorder:
         total.update(self._ledger.close())
         if self._writer is not None:
             self._add_empty_tables()
-            self._writer.finish()
+            ledger = LedgerFrames(self._ledger.names, self._ledger.currencies)
+            self._writer.finish(lambda name, rows: self._frame(name, rows, ledger))
         self.event_hash = total.hexdigest()
         return self.event_hash
 
     def _take(self, name: str, rows: Rows) -> None:
-        """Sink of all tables: count for the summary, and decode for the disk."""
+        """Sink of all tables: count for the summary, and keep for the disk."""
         if name == LEDGER.name:
             self.summary.take_ledger(rows, self._ledger.names, self._ledger.currencies)
         else:
             self.summary.take(name, rows)
-        if self._writer is None or not (self._all or self._small.get(name, False)):
-            return
+        if self._writer is not None and (self._all or self._small.get(name, False)):
+            self._writer.add(name, rows)
+
+    def _frame(self, name: str, rows: Columns, ledger: LedgerFrames) -> pl.DataFrame:
+        """A piece of the named table, decoded."""
         if name == LEDGER.name:
-            frame = self._ledger_frames.frame(rows, self._ledger.names, self._ledger.currencies)
-        elif name == PRICES:
-            frame = self._frames.frame(name, rows, ())
-        else:
-            frame = self._frames.frame(name, rows, self._tables[name].words.words)
-        self._writer.add(name, frame)
+            return ledger.frame(rows)
+        words = () if name == PRICES else self._tables[name].words.words
+        return self._frames.frame(name, rows, words)
 
     def _add_empty_tables(self) -> None:
         """A table without rows is a file with columns, so that every reader finds it."""

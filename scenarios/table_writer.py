@@ -1,66 +1,95 @@
-"""Tables on disk: chunks go to parts in a hidden folder, whole tables appear by one rename each.
+"""Tables on disk: packed rows go to a hidden folder, whole tables appear by one rename each.
 
-Memory stays bounded: a table holds at most `PART_ROWS` rows before they become a part file, and
-parts are merged by polars' streaming engine. A run that is killed leaves the hidden folder and no
-table that looks whole.
+While a run goes on, rows are bytes at the end of a file, one file per table. At the end they are
+decoded and written as Parquet piece by piece, so memory stays bounded and the run is not disturbed.
+A run that is killed leaves the hidden folder and no table that looks whole.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BufferedReader
+from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
+import numpy as np
 import polars as pl
+from polars.io.plugins import register_io_source
+
+from scenarios.tables import Columns, Rows
 
 PARTS_FOLDER = ".parts"
-PART_ROWS = 200_000
+PIECE_ROWS = 100_000
+_BLOCK_ROWS = 2_048  # turned into columns together: they fit into a cache
+
+Decode: TypeAlias = Callable[[str, Columns], pl.DataFrame]
+"""Makes the frame of a piece of the named table."""
 
 
 class TableWriter:
-    """Writes the frames of named tables below `directory`; `finish` makes the tables visible."""
+    """Keeps the rows of named tables below `directory`; `finish` makes them visible tables."""
 
-    def __init__(self, directory: Path, *, part_rows: int = PART_ROWS) -> None:
+    def __init__(self, directory: Path, *, piece_rows: int = PIECE_ROWS) -> None:
         self._directory = directory
         self._parts = directory / PARTS_FOLDER
-        self._part_rows = part_rows
-        self._held: dict[str, list[pl.DataFrame]] = {}
-        self._held_rows: dict[str, int] = {}
-        self._written: dict[str, int] = {}
+        self._piece_rows = piece_rows
+        self._types: dict[str, np.dtype[np.void]] = {}
         discard_parts(directory)
         self._parts.mkdir(parents=True)
 
-    def add(self, name: str, frame: pl.DataFrame) -> None:
-        """Append rows to a table."""
-        self._held.setdefault(name, []).append(frame)
-        rows = self._held_rows.get(name, 0) + frame.height
-        self._held_rows[name] = rows
-        if rows >= self._part_rows:
-            self._write_part(name)
+    def add(self, name: str, rows: Rows) -> None:
+        """Append packed rows to a table, all columns of 8 bytes. One write of a file."""
+        self._types[name] = rows.dtype
+        with (self._parts / name).open("ab") as file:
+            file.write(rows.view(np.uint8).data)
 
-    def _write_part(self, name: str) -> None:
-        folder = self._parts / name
-        folder.mkdir(exist_ok=True)
-        number = self._written.get(name, 0)
-        frame = pl.concat(self._held.pop(name))
-        frame.write_ipc(folder / f"{number:05d}.arrow")  # fast: it is read once, at the end
-        self._written[name] = number + 1
-        self._held_rows[name] = 0
+    def finish(self, decode: Decode) -> None:
+        """Write each table as Parquet and remove the hidden folder. O(rows)."""
+        for name in sorted(self._types):
+            unfinished = self._parts / f"{name}.parquet"
+            pieces = (decode(name, columns) for columns in self._pieces(name))
+            first = next(pieces)
 
-    def finish(self) -> None:
-        """Write what is held, merge the parts of each table and remove the hidden folder."""
-        for name in sorted({*self._held, *self._written}):
-            target = self._directory / f"{name}.parquet"
-            unfinished = self._parts / f"{name}.merged"
-            if name not in self._written:
-                pl.concat(self._held.pop(name)).write_parquet(unfinished)
-            else:
-                if name in self._held:
-                    self._write_part(name)
-                parts = sorted((self._parts / name).glob("*.arrow"))
-                pl.scan_ipc(parts).sink_parquet(unfinished)
-            os.replace(unfinished, target)
+            source = partial(_frames, chain((first,), pieces))
+            register_io_source(source, schema=first.schema).sink_parquet(unfinished)
+            os.replace(unfinished, self._directory / unfinished.name)
         discard_parts(self._directory)
+
+    def _pieces(self, name: str) -> Iterator[Columns]:
+        """The rows of a table, at most `piece_rows` at a time; at least one piece."""
+        dtype = self._types[name]
+        path = self._parts / name
+        left = path.stat().st_size // dtype.itemsize
+        with path.open("rb") as file:
+            while True:
+                rows = min(left, self._piece_rows)
+                yield _read(file, rows, dtype)
+                left -= rows
+                if not left:
+                    return
+
+
+def _frames(frames: Iterator[pl.DataFrame], *pushed_down: object) -> Iterator[pl.DataFrame]:
+    """What polars asks for when it scans: here all columns and rows, so nothing is pushed down."""
+    assert not any(pushed_down[:3]), "columns, predicate, number of rows"
+    return frames
+
+
+def _read(file: BufferedReader, rows: int, dtype: np.dtype[np.void]) -> Columns:
+    """The next `rows` rows of a file, turned into contiguous columns."""
+    names = dtype.names or ()
+    turned = np.empty((len(names), rows), dtype="<i8")
+    block = np.empty((min(rows, _BLOCK_ROWS), len(names)), dtype="<i8")
+    for start in range(0, rows, _BLOCK_ROWS):
+        some = block[: rows - start]
+        got = file.readinto(some.data.cast("B"))
+        assert got == some.nbytes, "rows are written whole"
+        turned[:, start : start + len(some)] = some.T
+    return {name: turned[i].view(dtype[name]) for i, name in enumerate(names)}
 
 
 def discard_parts(directory: Path) -> None:

@@ -26,6 +26,8 @@ from scenarios.market_sample import DEPTH_BANDS_BPS
 
 Rows: TypeAlias = NDArray[Any]
 """Structured array of packed rows, one field per column."""
+Columns: TypeAlias = dict[str, NDArray[Any]]
+"""Rows turned into one contiguous array per column."""
 Sink: TypeAlias = Callable[[str, Rows], None]
 """Takes a table's name and a chunk of its rows; must copy what it keeps."""
 

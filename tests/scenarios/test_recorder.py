@@ -17,7 +17,15 @@ from exchange.events import Fill, OrderAccepted, OrderCancelled, OrderRejected
 from scenarios.recorder import Recorder
 from scenarios.run_directory import Run
 from scenarios.table_writer import TableWriter
-from scenarios.tables import LEDGER, WARNINGS, EventTable, LedgerTable, TableDigest, encoded
+from scenarios.tables import (
+    LEDGER,
+    WARNINGS,
+    Columns,
+    EventTable,
+    LedgerTable,
+    TableDigest,
+    encoded,
+)
 from tests.scenarios.fake_run import INSTRUMENTS, FakeRun, write_fake_run
 
 STEPS, LONGS = 700, 12
@@ -224,13 +232,29 @@ def test_summary_recording_writes_the_small_tables_only(tmp_path: Path) -> None:
     assert run.has("liquidations") and run.marks.height == 10
 
 
-def test_parts_are_merged_in_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [0, 1, 4, 5, 6, 14, 5_000])
+def test_rows_come_back_as_they_were_added(tmp_path: Path, rows: int) -> None:
     import polars as pl
 
-    writer = TableWriter(tmp_path, part_rows=5)
-    for i in range(7):
-        writer.add("numbers", pl.DataFrame({"n": [2 * i, 2 * i + 1]}))
+    table = np.zeros(rows, WARNINGS.dtype)
+    table["seq"], table["account"] = np.arange(rows), np.arange(rows) % 3
+    table["margin_ratio"] = np.linspace(-1.0, 5.0, rows)
+    table["time_ns"] = 2**62 - np.arange(rows)
+    most = 5 if rows < 100 else 3_000
+    writer = TableWriter(tmp_path, piece_rows=most)
+    for start in range(0, max(1, rows), 4):
+        writer.add("warnings", table[start : start + 4])
     assert not list(tmp_path.glob("*.parquet")), "nothing looks whole before the end"
-    writer.finish()
-    assert pl.read_parquet(tmp_path / "numbers.parquet")["n"].to_list() == list(range(14))
-    assert [p.name for p in tmp_path.iterdir()] == ["numbers.parquet"]
+    pieces: list[int] = []
+
+    def decode(name: str, columns: Columns) -> pl.DataFrame:
+        assert name == "warnings"
+        pieces.append(len(columns["seq"]))
+        return pl.DataFrame(columns)
+
+    writer.finish(decode)
+    assert pl.read_parquet(tmp_path / "warnings.parquet").equals(
+        pl.DataFrame({name: table[name].copy() for name in WARNINGS.dtype.names or ()})
+    )
+    assert pieces == [min(most, rows - start) for start in range(0, max(1, rows), most)]
+    assert [p.name for p in tmp_path.iterdir()] == ["warnings.parquet"]
