@@ -65,22 +65,20 @@ class PostingKind(IntEnum):
     SOCIALISED = 18  # a share of a deficit taken from the day's realised profits
 
 
+POSTING_COLUMNS = 6
+
+
 class PostingBatch:
-    """Double-entry bookings since the last batch, as plain tuples (an object each would cost more
-    than the booking). Row: (time_ns, PostingKind, debit, credit, atoms, reference), where debit and
-    credit index `names` and `currencies` (the ledger's accounts, append-only), atoms >= 0 leave
-    debit for credit, and reference is a fill, order or risk action id, by kind. One batch is one
-    event: its rows take consecutive sequence numbers.
+    """Double-entry bookings since the last batch, as an array (an object each would cost more than
+    the booking). Rows: int64 (bookings, 6): time_ns, `PostingKind`, debit, credit, atoms,
+    reference. Debit and credit index `names` and `currencies` (the ledger's accounts, append-only),
+    atoms >= 0 leave debit for credit, and reference is a fill, order or risk action id, by kind.
+    One batch is one event: its rows take consecutive sequence numbers.
     """
 
     __slots__ = ("currencies", "names", "rows")
 
-    def __init__(
-        self,
-        rows: list[tuple[int, int, int, int, int, int]],
-        names: list[str],
-        currencies: list[str],
-    ) -> None:
+    def __init__(self, rows: NDArray[np.int64], names: list[str], currencies: list[str]) -> None:
         self.rows = rows
         self.names = names
         self.currencies = currencies

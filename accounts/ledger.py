@@ -12,7 +12,10 @@ Names of ledger accounts: `cash/<account>`, `cost/<account>/<instrument>`, `fund
 
 from __future__ import annotations
 
-from accounts.events import PostingBatch, PostingKind
+import numpy as np
+from librt.strings import BytesWriter, write_i64_le
+
+from accounts.events import POSTING_COLUMNS, PostingBatch, PostingKind
 
 OUTSIDE = "outside"
 
@@ -23,9 +26,9 @@ class Ledger:
     __slots__ = (
         "_by_name",
         "_deposited",
+        "_journal",
         "balances",
         "currencies",
-        "journal",
         "names",
         "recording",
     )
@@ -34,8 +37,8 @@ class Ledger:
         self.balances: list[int] = []
         self.names: list[str] = []
         self.currencies: list[str] = []
-        self.journal: list[tuple[int, int, int, int, int, int]] = []
         self.recording = recording
+        self._journal = BytesWriter()  # packed rows: no objects that live until the next flush
         self._by_name: dict[tuple[str, str], int] = {}
         self._deposited: dict[str, int] = {}
 
@@ -58,17 +61,26 @@ class Ledger:
     def post(
         self, time_ns: int, kind: int, debit: int, credit: int, atoms: int, reference: int
     ) -> None:
-        """Move `atoms` (either sign) from `debit` to `credit`, which must share a currency.
-        O(1)."""
+        """Move `atoms` (either sign) from `debit` to `credit`, which must share a currency. O(1).
+
+        ValueError where a booking to be recorded does not fit into int64 (92 billion units of a
+        currency of 8 decimals): nothing is moved, and the run must end.
+        """
         if atoms == 0:
             return
         if atoms < 0:
             debit, credit, atoms = credit, debit, -atoms
+        if self.recording:
+            journal = self._journal
+            write_i64_le(journal, time_ns)
+            write_i64_le(journal, kind)
+            write_i64_le(journal, debit)
+            write_i64_le(journal, credit)
+            write_i64_le(journal, atoms)
+            write_i64_le(journal, reference)
         balances = self.balances
         balances[debit] -= atoms
         balances[credit] += atoms
-        if self.recording:
-            self.journal.append((time_ns, kind, debit, credit, atoms, reference))
 
     def deposit(self, time_ns: int, credit: int, atoms: int) -> None:
         """Bring `atoms` in from outside. The caller has checked that atoms > 0."""
@@ -111,9 +123,16 @@ class Ledger:
                 totals[currency] = totals.get(currency, 0) + atoms
         return totals
 
+    @property
+    def unflushed(self) -> int:
+        """Bookings since the last flush."""
+        return len(self._journal) // (8 * POSTING_COLUMNS)
+
     def flush(self) -> PostingBatch | None:
-        """The bookings since the last flush, or None. Hands the list over without a copy."""
-        if not self.journal:
+        """The bookings since the last flush, or None. O(bookings), as one copy of bytes."""
+        packed = self._journal.getvalue()
+        if not packed:
             return None
-        rows, self.journal = self.journal, []
+        self._journal.truncate(0)
+        rows = np.frombuffer(packed, dtype="<i8").reshape(-1, POSTING_COLUMNS)
         return PostingBatch(rows, self.names, self.currencies)

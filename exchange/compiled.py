@@ -44,6 +44,7 @@ MODULES: Final = (
     "agents.draws",
     "agents.own_order",
     "scenarios.clock",
+    "scenarios.event_table",
     "scenarios.recorder",
     "scenarios.simulation",
     "scenarios.venue",

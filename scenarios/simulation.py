@@ -185,7 +185,7 @@ class Simulation:
             )
             self.connections[account.number] = venue
             venues.append(venue)
-            if len(self.house.ledger.journal) >= OPENING_BOOKINGS:
+            if self.house.ledger.unflushed >= OPENING_BOOKINGS:
                 self.house.flush()
         agent = parameters.build(AgentContext(name, self.env, tuple(venues), rng, setup, index))
         for venue in venues:

@@ -1,7 +1,6 @@
-"""The tables of a run: their columns, the buffers rows are packed into, and the event hash.
+"""The tables of a run: their columns, the words they refer to, and the event hash.
 
-A row is packed into a preallocated buffer (`struct.pack_into`, little-endian int64 and float64
-only), so recording costs a fraction of a microsecond and a full buffer is a numpy array without
+A row is packed as little-endian int64 and float64 only, so rows are a numpy array without
 conversion. Words (reasons, pools) are numbered per table in the order in which they first appear.
 The bytes of all rows in order, and the words in order, are the canonical encoding that the event
 hash is taken over: it depends on neither the size of the buffers nor on what is written to disk.
@@ -13,10 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import chain, islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,10 +26,9 @@ Rows: TypeAlias = NDArray[Any]
 Columns: TypeAlias = dict[str, NDArray[Any]]
 """Rows turned into one contiguous array per column."""
 Sink: TypeAlias = Callable[[str, Rows], None]
-"""Takes a table's name and a chunk of its rows; must copy what it keeps."""
+"""Takes a table's name and a chunk of its rows, which nobody changes afterwards."""
 
 INTEGER, FLOAT = "q", "d"
-NAMES_AT_ONCE = 10_000  # encoded together: as many short objects at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +152,19 @@ class TableDigest:
     rows: int = 0
     _hash: Any = field(default_factory=hashlib.sha256)
 
-    def update(self, chunk: bytes | memoryview, rows: int) -> None:
+    def update(self, chunk: bytes, rows: int) -> None:
         """Add packed rows."""
         self._hash.update(chunk)
         self.rows += rows
 
-    def digest(self, words: bytes | bytearray) -> bytes:
-        """SHA-256 over the table's layout, row count, row bytes and `encoded` words."""
+    def digest(self, words: Iterable[bytes]) -> bytes:
+        """SHA-256 over the table's layout, row count, row bytes and `encoded` words, in pieces."""
         total = hashlib.sha256()
         layout = ",".join(f"{name}:{code}" for name, code in self.spec.columns)
         total.update(f"{self.spec.name}({layout}){self.rows}\n".encode())
         total.update(self._hash.digest())
-        total.update(words)
+        for piece in words:
+            total.update(piece)
         return total.digest()
 
 
@@ -175,124 +172,3 @@ def encoded(words: Iterable[str]) -> bytes:
     """Words as the event hash takes them: each after its length in bytes, a little-endian int64."""
     pieces = map(str.encode, words)
     return b"".join([len(piece).to_bytes(8, "little") + piece for piece in pieces])
-
-
-def skip(iterator: Iterator[Any], items: int) -> None:
-    """Take the next `items` and drop them."""
-    deque(islice(iterator, items), maxlen=0)
-
-
-class EventTable:
-    """A buffer of packed rows of one table that empties itself into a sink when it is full.
-
-    A writer calls `pack(buffer, slot(), *row)`. `slot()` is the offset of the next free row; it
-    flushes first where the buffer is full. O(1) per row. `extend` takes many rows at once.
-    """
-
-    __slots__ = ("_dtype", "_free", "_sink", "buffer", "digest", "pack", "slot", "spec", "words")
-
-    def __init__(self, spec: TableSpec, sink: Sink, chunk_rows: int) -> None:
-        assert chunk_rows > 0
-        packing = spec.packing
-        self.spec = spec
-        self.words = Words()
-        self.digest = TableDigest(spec)
-        self.buffer = bytearray(packing.size * chunk_rows)
-        self.pack = packing.pack_into
-        self._free = self._slots(packing.size)
-        self.slot: Callable[[], int] = self._free.__next__
-        self._dtype = spec.dtype
-        self._sink = sink
-
-    def _slots(self, row_bytes: int) -> Iterator[int]:
-        size = len(self.buffer)
-        while True:
-            yield from range(0, size, row_bytes)
-            self._flush(size)
-
-    def extend(self, rows: Rows) -> None:
-        """Add rows of the table's dtype, sequence numbers included. O(rows), as one copy."""
-        size = self._dtype.itemsize
-        data = memoryview(rows.tobytes())
-        while data:
-            at = self.slot()
-            piece = data[: len(self.buffer) - at]
-            self.buffer[at : at + len(piece)] = piece
-            skip(self._free, len(piece) // size - 1)
-            data = data[len(piece) :]
-
-    def _flush(self, used: int) -> None:
-        # The sink has copied what it keeps, so the buffer is written over from its start.
-        chunk = memoryview(self.buffer)[:used]
-        rows = np.frombuffer(chunk, dtype=self._dtype)
-        self.digest.update(chunk, len(rows))
-        self._sink(self.spec.name, rows)
-
-    def close(self) -> bytes:
-        """Flush the rest and return the table's digest. Nothing may be written afterwards."""
-        used = self.slot()
-        if used:
-            self._flush(used)
-        return self.digest.digest(encoded(self.words.words))
-
-
-class LedgerTable:
-    """The ledger's bookings, which arrive as lists of tuples and are converted in bulk."""
-
-    __slots__ = (
-        "_chunk_rows",
-        "_encoded",
-        "_encoded_names",
-        "_pending",
-        "_sink",
-        "_starts",
-        "currencies",
-        "digest",
-        "names",
-    )
-
-    def __init__(self, sink: Sink, chunk_rows: int) -> None:
-        self.digest = TableDigest(LEDGER)
-        self.names: list[str] = []
-        self.currencies: list[str] = []
-        self._chunk_rows = chunk_rows
-        self._encoded = bytearray()  # of the first names: accounts are only ever added
-        self._encoded_names = 0
-        self._pending: list[tuple[int, int, int, int, int, int]] = []
-        self._starts: list[tuple[int, int]] = []  # first sequence number and rows of each batch
-        self._sink = sink
-
-    def add(self, first_seq: int, rows: list[tuple[int, int, int, int, int, int]]) -> None:
-        """Add one batch, whose rows take the sequence numbers from `first_seq` on."""
-        self._pending.extend(rows)
-        self._starts.append((first_seq, len(rows)))
-        if len(self._pending) >= self._chunk_rows:
-            self._flush()
-
-    def _flush(self) -> None:
-        pending, starts = self._pending, np.array(self._starts, dtype=np.int64)
-        self._pending, self._starts = [], []
-        count = len(pending)
-        flat = np.fromiter(chain.from_iterable(pending), dtype=np.int64, count=6 * count)
-        table = np.empty((count, 7), dtype="<i8")
-        table[:, 1:] = flat.reshape(count, 6)
-        first_rows = np.cumsum(starts[:, 1]) - starts[:, 1]
-        table[:, 0] = np.arange(count) + np.repeat(starts[:, 0] - first_rows, starts[:, 1])
-        self.digest.update(table.data.cast("B"), count)
-        self._encode_names()
-        self._sink(LEDGER.name, table.view(LEDGER.dtype).reshape(count))
-
-    def close(self) -> bytes:
-        """Flush the rest and return the table's digest."""
-        if self._pending:
-            self._flush()
-        self._encode_names()
-        return self.digest.digest(self._encoded)
-
-    def _encode_names(self) -> None:
-        """Encode the names that are new, once each. O(new accounts)."""
-        for start in range(self._encoded_names, len(self.names), NAMES_AT_ONCE):
-            some = slice(start, start + NAMES_AT_ONCE)
-            pairs = zip(self.names[some], self.currencies[some], strict=True)
-            self._encoded += encoded(map(":".join, pairs))
-        self._encoded_names = len(self.names)

@@ -142,3 +142,23 @@ def test_a_booking_has_two_sides_and_never_crosses_currencies() -> None:
     assert ledger.flush() is None
     with pytest.raises(AssertionError, match="custody"):
         ledger.withdraw(6, here, 701)
+
+
+def test_the_journal_holds_what_was_booked_since_the_last_flush() -> None:
+    ledger, plain = Ledger(), Ledger(recording=False)
+    rows = [(2**62 + n, 1 + n % 18, n % 7, 7 + n % 5, 1 + n * 10**15, -n) for n in range(3_000)]
+    for one in (ledger, plain):
+        for number in range(12):
+            one.open(f"cash/{number}", "USDT")
+    for start, end in ((0, 1), (1, 2_000), (2_000, 3_000)):
+        for row in rows[start:end]:
+            ledger.post(*row)
+            plain.post(*row)
+        assert ledger.unflushed == end - start
+        batch = ledger.flush()
+        assert batch is not None and [tuple(r) for r in batch.rows.tolist()] == rows[start:end]
+        assert ledger.unflushed == 0
+    assert ledger.balances == plain.balances and plain.flush() is None
+    with pytest.raises(ValueError, match="too large"):
+        ledger.post(1, 3, 0, 1, 2**63, 0)
+    assert ledger.balances == plain.balances

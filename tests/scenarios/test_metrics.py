@@ -54,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         marks(0, 7_000), fund(0, 100), sample(0, 7_000),
         snapshot(at(0), 0, 1_000.0, 900.0, 100.0, 130.0, 9.0),
         MarginWarning(at(1), 3, 2.9),
-        PostingBatch(postings[:5], names, ["USDT"] * 6),
+        PostingBatch(np.array(postings[:5]), names, ["USDT"] * 6),
         sample(60, 6_900), falls(61, 0), action(61, 1, 0), fund(62, 70),
         sample(120, 6_300, 5_000), falls(121, 1),
         action(121, 2, 1, trigger=1, side=1, notional_usd=3_505.0, slippage_usd=7.0),
@@ -65,7 +65,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         snapshot(at(130), 0, 800.0, 650.0, 100.0, 130.0, 6.5),
         sample(480, 6_650, 60_000), marks(500, 6_650, usdt=0.9),
         sample(540, 6_960, 100_000), fund(550, 90), fund(560, 100),
-        PostingBatch(postings[5:], names, ["USDT"] * 6),
+        PostingBatch(np.array(postings[5:]), names, ["USDT"] * 6),
     ]  # fmt: skip
     return write_run(tmp_path_factory.mktemp("metrics") / "run", events)
 

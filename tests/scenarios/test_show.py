@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -27,10 +28,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         marks(0, 7_400), sample(0, 7_400),
         PositionSnapshot(at(0), 0, 0, 20_000, -15_000 * E8),
         PostingBatch(
-            [
+            np.array([
                 (at(0), int(PostingKind.DEPOSIT), 2, 0, 3_000 * E8, 0),
                 (at(0), int(PostingKind.TRADE), 1, 2, 15_000 * E8, 0),
-            ],
+            ]),
             ["cash/trader/0", "cost/trader/0/BTC-USDT-SWAP", "outside"], ["USDT"] * 3,
         ),
         sample(60, 7_010), marks(60, 7_010), falls(61, 0), action(61, 1, 0),
