@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from accounts.clearing import ClearingHouse
     from accounts.funding_schedule import RateSchedule
     from accounts.listing import Listing
-    from exchange.book import PriceLevel
+    from exchange.price_levels import PriceLevel
 
 E8 = 10**8
 MINUTE_NS = 60_000_000_000

@@ -3,82 +3,21 @@
 The book rests and removes orders; it never matches (`exchange.matching` does) and never sends
 anything to anybody. Prices are integer ticks, sizes integer lots.
 
-Complexity is stated in n live orders and p price levels of one side. A level found or removed
-costs O(log p) in its sorted keys; everything inside a level is O(1).
+Complexity is stated in n live orders and p price levels of one side. Opening or closing a level
+costs O(log p), the best one O(1) (`exchange.price_levels`); everything inside a level is O(1).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sortedcontainers import SortedDict
+from exchange.price_levels import BookSide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from exchange.instrument import Instrument
     from exchange.order import Order
-
-
-class PriceLevel:
-    """The queue of one price: a doubly linked list through the orders themselves.
-
-    lots: sum of remaining_lots of the queue. head is the oldest order; a level in a book is never
-    empty.
-    """
-
-    __slots__ = ("head", "lots", "price_ticks", "tail")
-
-    def __init__(self, price_ticks: int) -> None:
-        self.price_ticks = price_ticks
-        self.lots = 0
-        self.head: Order | None = None
-        self.tail: Order | None = None
-
-    def __iter__(self) -> Iterator[Order]:
-        """Yield the orders from oldest to newest. The current one may be removed meanwhile."""
-        order = self.head
-        while order is not None:
-            following = order.next_order
-            yield order
-            order = following
-
-
-class BookSide:
-    """Bids or asks. best is the level next to the spread, kept so that reading it is O(1)."""
-
-    __slots__ = ("best", "best_index", "levels")
-
-    def __init__(self, best_index: int) -> None:
-        self.levels: SortedDict[int, PriceLevel] = SortedDict()
-        self.best: PriceLevel | None = None
-        self.best_index = best_index  # of the best price in ascending order: bids -1, asks 0
-
-    def open_level(self, price_ticks: int) -> PriceLevel:
-        """Add an empty level, which the caller fills at once. O(log p)."""
-        level = PriceLevel(price_ticks)
-        self.levels[price_ticks] = level
-        best = self.best
-        if best is None or (price_ticks > best.price_ticks) == (self.best_index < 0):
-            self.best = level
-        return level
-
-    def close_level(self, level: PriceLevel) -> None:
-        """Remove a level whose queue has run out. O(log p)."""
-        # Its last order knows the level: were the level to know it still, the two would hold each
-        # other in memory until the garbage collector comes.
-        level.head = level.tail = None
-        levels = self.levels
-        del levels[level.price_ticks]
-        if level is self.best:
-            self.best = levels.peekitem(self.best_index)[1] if levels else None
-
-    def __iter__(self) -> Iterator[PriceLevel]:
-        """Yield the levels from the best price outwards."""
-        levels = self.levels
-        # Not reversed(levels.values()), which looks up every level by its position.
-        prices = reversed(levels) if self.best_index < 0 else iter(levels)
-        return map(levels.__getitem__, prices)
 
 
 class OrderBook:
@@ -93,8 +32,8 @@ class OrderBook:
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.orders: dict[int, Order] = {}
-        self.bids = BookSide(-1)
-        self.asks = BookSide(0)
+        self.bids = BookSide(1)
+        self.asks = BookSide(-1)
 
     def __len__(self) -> int:
         """Return the number of live orders. O(1)."""
@@ -120,8 +59,9 @@ class OrderBook:
         The caller guarantees a new id, remaining_lots > 0 and a price that does not cross; see
         `_check`. O(1), O(log p) when it opens a level.
         """
-        side = self.bids if order.side > 0 else self.asks
-        level = side.levels.get(order.price_ticks)
+        sign: int = order.side
+        side = self.bids if sign > 0 else self.asks
+        level = side.level(order.price_ticks)
         if level is None:
             level = side.open_level(order.price_ticks)
             level.head = order
@@ -142,9 +82,11 @@ class OrderBook:
 
         O(1), O(log p) when it empties a level.
         """
-        order = self.orders.pop(order_id, None)
+        orders = self.orders
+        order = orders.get(order_id)
         if order is None:
             return None
+        del orders[order_id]
         level = order.level
         level.lots -= order.remaining_lots
         previous = order.previous_order
@@ -161,7 +103,8 @@ class OrderBook:
             following.previous_order = None
             level.head = following
         else:
-            (self.bids if order.side > 0 else self.asks).close_level(level)
+            sign: int = order.side
+            (self.bids if sign > 0 else self.asks).close_level(level)
         return order
 
     def shrink(self, order: Order, remaining_lots: int) -> None:
@@ -182,7 +125,7 @@ class OrderBook:
 
     def level_lots(self, side: int, price_ticks: int) -> int:
         """Return the lots resting on a side (1 bids, -1 asks) at a price. O(1)."""
-        level = (self.bids if side > 0 else self.asks).levels.get(price_ticks)
+        level = (self.bids if side > 0 else self.asks).level(price_ticks)
         return 0 if level is None else level.lots
 
     def depth(self, side: int, levels: int) -> list[tuple[int, int]]:
@@ -223,14 +166,9 @@ class OrderBook:
         """Assert every invariant of the book; O(n + p log p). For tests and debugging."""
         seen: list[int] = []
         for side, sign in ((self.bids, 1), (self.asks, -1)):
-            prices = list(side.levels)
-            assert prices == sorted(set(prices)), prices
-            side.levels._check()  # type: ignore[attr-defined]  # missing in the stubs
-            best_price = None if not prices else prices[side.best_index]
-            assert (None if side.best is None else side.best.price_ticks) == best_price
-            for price, level in side.levels.items():
-                assert level.price_ticks == price, (level.price_ticks, price)
-                orders = list(level)
+            side._check()
+            for level in side:
+                price, orders = level.price_ticks, list(level)
                 assert orders, f"empty level {price}"
                 assert level.head is orders[0] and level.tail is orders[-1], price
                 assert level.lots == sum(order.remaining_lots for order in orders), price

@@ -30,6 +30,7 @@ MODULES: Final = (
     "exchange.instrument",
     "exchange.order",
     "exchange.events",
+    "exchange.price_levels",
     "exchange.book",
     "exchange.matching",
     "accounts.account",

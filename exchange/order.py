@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from exchange.book import PriceLevel
 from exchange.instrument import Instrument
+from exchange.price_levels import PriceLevel
 
 
 class Side(IntEnum):
