@@ -10,7 +10,6 @@ Source: design.md section 2; portfolio-margin.md section 9.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from accounts.account import BORROWING_MODES, Account, AccountMode, Balance, Position
@@ -42,7 +41,7 @@ from exchange.events import (
     OrderRejected,
     RejectReason,
 )
-from exchange.matching import MatchingEngine
+from exchange.matching import Ids, MatchingEngine
 from exchange.order import Order, OrderRequest, OrderType
 from risk.order_tables import ACCEPTED_REDUCING
 
@@ -82,7 +81,7 @@ class ClearingHouse:
         self.loans = Loans(self.ledger, self.market)
         self.settlement = Settlement(self.ledger, self.exposures, self.loans)
         self.accounts: list[Account] = []
-        order_ids, fill_ids = count(1), count(1)
+        order_ids, fill_ids = Ids(), Ids()
         self.listings: dict[str, Listing] = {}
         for number, instrument in enumerate(instruments):
             self.listings[instrument.instrument_id] = make_listing(

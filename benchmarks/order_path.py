@@ -17,7 +17,6 @@ import gc
 import hashlib
 import json
 import time
-from itertools import count
 from typing import Any
 
 from order_stream import generate
@@ -25,7 +24,7 @@ from order_stream import generate
 from accounts.clearing import ClearingHouse
 from exchange.events import Fill
 from exchange.instrument import parse_instrument
-from exchange.matching import MatchingEngine
+from exchange.matching import Ids, MatchingEngine
 from exchange.order import OrderRequest, OrderType, Side
 from risk.rules import load_rules
 
@@ -92,7 +91,7 @@ def run(
 
 
 def bare(ops: list[tuple[int, int, int, int, int]], names: tuple[str, ...]) -> tuple[float, str]:
-    ids, fills = count(1), count(1)
+    ids, fills = Ids(), Ids()
     engines = [
         MatchingEngine(parse_instrument(name), order_ids=ids, fill_ids=fills) for name in names
     ]

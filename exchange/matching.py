@@ -3,15 +3,15 @@
 `sweep` is the one loop that trades; `MatchingEngine` adds order types, amends and events.
 Expected refusals are values (`RejectReason`, `CancelReason`), never exceptions.
 
-Order types and modes are compared as plain integers below: building or hashing an enum member
-per order would cost more than resting the order.
+Sides, order types and modes are compared as plain integers below: building or hashing an enum
+member per order would cost more than resting the order. Where a local variable is declared `int`,
+compiled code takes the number out of the member once and compares it like any other.
 
 Source: spec 9.1, 9.2, 9.3, 9.5.
 """
 
 from __future__ import annotations
 
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from exchange.book import OrderBook
@@ -28,18 +28,14 @@ from exchange.instrument import Instrument, InstrumentKind
 from exchange.order import Order, OrderRequest, OrderType, StpMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from exchange.events import Event
 
 _LIMIT: Final = int(OrderType.LIMIT)
 _MARKET: Final = int(OrderType.MARKET)
 _FOK: Final = int(OrderType.FOK)
 _OPTIMAL: Final = int(OrderType.OPTIMAL_LIMIT_IOC)
-_RESTING_TYPES: Final = tuple(
-    map(int, (OrderType.LIMIT, OrderType.POST_ONLY, OrderType.MMP, OrderType.MMP_AND_POST_ONLY))
-)
 _POST_ONLY_TYPES: Final = (int(OrderType.POST_ONLY), int(OrderType.MMP_AND_POST_ONLY))
+_RESTING_TYPES: Final = (_LIMIT, int(OrderType.MMP), *_POST_ONLY_TYPES)
 _MMP_TYPES: Final = (int(OrderType.MMP), int(OrderType.MMP_AND_POST_ONLY))
 _CANCEL_MAKER: Final = StpMode.CANCEL_MAKER
 _CANCEL_TAKER: Final = int(StpMode.CANCEL_TAKER)
@@ -54,7 +50,7 @@ def check_request(instrument: Instrument, request: OrderRequest) -> RejectReason
     needs an account. Options have no market orders; optimal_limit_ioc is for perpetuals and
     futures, mmp for options. O(1). Source: spec 9.1, 9.2, 9.7.
     """
-    order_type = request.order_type
+    order_type: int = request.order_type
     if request.size_lots <= 0:
         return RejectReason.BAD_SIZE
     if order_type in (_MARKET, _OPTIMAL):
@@ -92,7 +88,8 @@ def sweep(
     taker does not rest here. Returns True when self-trade prevention ends the taker. O(1) for each
     order touched, O(log p) for each level emptied. Source: spec 9.2.
     """
-    buying = taker.side > 0
+    sign: int = taker.side
+    buying = sign > 0
     side = book.asks if buying else book.bids
     limit = limit_ticks or (_NO_LIMIT if buying else 0)
     remaining = taker.remaining_lots
@@ -107,7 +104,7 @@ def sweep(
         maker = level.head
         assert maker is not None
         if maker.owner == owner:
-            mode = taker.stp_mode
+            mode: int = taker.stp_mode
             if mode != _CANCEL_TAKER:
                 book.cancel(maker.order_id)
                 matches.append((maker, 0))
@@ -162,9 +159,10 @@ def fok_obstacle(
     the first. O(orders that the fill would touch). Source: spec 9.2.
     """
     wanted, matches = order.remaining_lots, 0
-    for level in book.asks if order.side > 0 else book.bids:
-        if (level.price_ticks - limit_ticks) * order.side > 0:
-            if (level.price_ticks - order.price_ticks) * order.side <= 0:
+    sign: int = order.side
+    for level in book.asks if sign > 0 else book.bids:
+        if (level.price_ticks - limit_ticks) * sign > 0:
+            if (level.price_ticks - order.price_ticks) * sign <= 0:
                 return CancelReason.PRICE_GAP
             break
         for maker in level:
@@ -181,10 +179,24 @@ def fok_obstacle(
     return CancelReason.FOK
 
 
+class Ids:
+    """A source of ids: 1, 2, 3 and so on. last: the newest one given out, 0 for none."""
+
+    __slots__ = ("last",)
+
+    def __init__(self, last: int = 0) -> None:
+        self.last = last
+
+    def take(self) -> int:
+        """Return the next id. O(1)."""
+        self.last += 1
+        return self.last
+
+
 class MatchingEngine:
     """The market of one instrument: its book, and what orders do to it.
 
-    order_ids, fill_ids: sources of new ids, from 1 by default; engines of one venue share them,
+    order_ids, fill_ids: sources of new ids, of its own by default; engines of one venue share them,
     so that ids are unique and in order of time over all instruments. price_gap_bps: how much worse
     than the best price a taker may trade before the rest of it is cancelled (0: no such limit;
     never for options, whose tick may be a large part of the price); most_matches: makers that one
@@ -204,8 +216,8 @@ class MatchingEngine:
         self,
         instrument: Instrument,
         *,
-        order_ids: Iterator[int] | None = None,
-        fill_ids: Iterator[int] | None = None,
+        order_ids: Ids | None = None,
+        fill_ids: Ids | None = None,
         price_gap_bps: int = 0,
         most_matches: int = 0,
     ) -> None:
@@ -213,8 +225,8 @@ class MatchingEngine:
         self.price_gap_bps = 0 if instrument.kind == InstrumentKind.OPTION else price_gap_bps
         self.most_matches = most_matches or _NO_LIMIT
         self.book = OrderBook(instrument)
-        self.order_ids = count(1) if order_ids is None else order_ids
-        self.fill_ids = count(1) if fill_ids is None else fill_ids
+        self.order_ids = Ids() if order_ids is None else order_ids
+        self.fill_ids = Ids() if fill_ids is None else fill_ids
 
     def place(self, owner: int, request: OrderRequest, now_ns: int) -> list[Event]:
         """Check the request against the instrument's rules, then submit it as an order.
@@ -238,7 +250,7 @@ class MatchingEngine:
         """Return an order with the next id, not yet submitted. O(1)."""
         size_lots = request.size_lots
         return Order(
-            next(self.order_ids),
+            self.order_ids.take(),
             self.instrument,
             owner,
             request.side,
@@ -262,7 +274,7 @@ class MatchingEngine:
         Fill and OrderCancelled(SELF_TRADE) of makers; last OrderCancelled if the order ends with
         lots left. The order passed `check_request`. Complexity: as `sweep`.
         """
-        order_type = order.order_type
+        order_type: int = order.order_type
         book = self.book
         if not crosses(book, order.side, order.price_ticks):
             if order_type in _RESTING_TYPES:
@@ -290,10 +302,11 @@ class MatchingEngine:
         else:
             stopped = sweep(self.book, order, self._within_gap(order), matches, self.most_matches)
         remaining = order.remaining_lots
-        order_type = order.order_type
+        unstopped = remaining > 0 and not stopped
         # What still crosses was ended by the price gap or by the number of matches.
-        cut = remaining and not stopped and crosses(self.book, order.side, order.price_ticks)
-        rests = remaining and not stopped and not cut and order_type in _RESTING_TYPES
+        cut = unstopped and crosses(self.book, order.side, order.price_ticks)
+        order_type: int = order.order_type
+        rests = unstopped and not cut and order_type in _RESTING_TYPES
         events: list[Event] = []
         if amended is not None:
             events.append(amended)
@@ -303,7 +316,7 @@ class MatchingEngine:
         for maker, lots in matches:
             if lots:
                 price_ticks = maker.price_ticks
-                fill_id = next(self.fill_ids)
+                fill_id = self.fill_ids.take()
                 events.append(Fill(now_ns, fill_id, instrument, price_ticks, lots, maker, order))
             else:
                 left = maker.remaining_lots
@@ -325,7 +338,8 @@ class MatchingEngine:
     def _end_of_sweep(self, order: Order) -> CancelReason:
         """Return why the rest of an order that may not rest ends: PRICE_LIMIT where a market order
         stopped at its protective limit before the book was empty, else IOC. O(1)."""
-        if order.order_type in (_MARKET, _OPTIMAL) and order.price_ticks:
+        order_type: int = order.order_type
+        if order_type in (_MARKET, _OPTIMAL) and order.price_ticks:
             side = self.book.asks if order.side > 0 else self.book.bids
             if side.best is not None:
                 return CancelReason.PRICE_LIMIT
@@ -334,10 +348,11 @@ class MatchingEngine:
     def _within_gap(self, order: Order) -> int:
         """Return the order's limit, or the price where the gap from the best ends it. O(1)."""
         gap, limit = self.price_gap_bps, order.price_ticks
-        best = (self.book.asks if order.side > 0 else self.book.bids).best
+        sign: int = order.side
+        best = (self.book.asks if sign > 0 else self.book.bids).best
         if not gap or best is None:
             return limit
-        if order.side > 0:
+        if sign > 0:
             bound = best.price_ticks * (10_000 + gap) // 10_000
             return min(bound, limit) if limit else bound
         return max(limit, -(-best.price_ticks * (10_000 - gap) // 10_000))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
-from itertools import count
 from math import exp, inf, log, nan
 
 import numpy as np
@@ -23,7 +22,7 @@ from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, MarketSetup, Setup, usd_per_lot
 from exchange.events import Fill, OrderAccepted, OrderCancelled, OrderRejected, RejectReason
 from exchange.instrument import Instrument, InstrumentKind, parse_instrument
-from exchange.matching import MatchingEngine
+from exchange.matching import Ids, MatchingEngine
 from exchange.order import OrderRequest, OrderType, Side
 from exchange.price_limits import PriceBand
 
@@ -215,8 +214,8 @@ class FakeExchange:
     ) -> None:
         names = list(instrument_ids)
         self.env = simpy.Environment(initial_time=start_ns)
-        self.order_ids = count(1)
-        self.fill_ids = count(1)
+        self.order_ids = Ids()
+        self.fill_ids = Ids()
         self.seed = seed
         bases = {name: name.split("-")[0] for name in names}
         self.first_prices = {

@@ -9,7 +9,7 @@ from exchange.events import (
     public_trades,
 )
 from exchange.instrument import parse_instrument
-from exchange.matching import MatchingEngine
+from exchange.matching import Ids, MatchingEngine
 from exchange.order import OrderRequest, OrderType, Side
 from tests.exchange.venue import TestVenue
 
@@ -66,7 +66,7 @@ def test_fill_and_order_carry_what_the_clearing_side_needs() -> None:
 
 
 def test_engines_of_one_venue_share_their_ids() -> None:
-    order_ids, fill_ids = iter(range(10, 99)), iter(range(500, 999))
+    order_ids, fill_ids = Ids(9), Ids(499)
     engines = [
         MatchingEngine(parse_instrument(name), order_ids=order_ids, fill_ids=fill_ids)
         for name in ("BTC-USDT-SWAP", "ETH-USDT-SWAP")
