@@ -55,7 +55,8 @@ class OrderDesk:
         elif type(event) is OrderAccepted:
             order = event.order
             if order.owner == owner and order.sender is not None:
-                order.sender.order = order
+                own: OwnOrder = order.sender
+                own.order = order
         elif type(event) is OrderCancelled:
             order = event.order
             if order.owner == owner and order.sender is not None:
@@ -77,7 +78,7 @@ class OrderDesk:
                 return
 
     def _filled(self, order: Order, lots: int) -> None:
-        own = order.sender
+        own: OwnOrder = order.sender
         own.order = order  # its acceptance may not have been reported by itself
         own.remaining_lots -= lots
         if own.remaining_lots <= 0:
@@ -85,7 +86,7 @@ class OrderDesk:
 
     def _close(self, order: Order) -> None:
         """The order is over: nothing that is reported of it counts any more."""
-        own = order.sender
+        own: OwnOrder = order.sender
         order.sender = None  # nor do the two hold each other in memory
         own.is_done = True
         del self._live[own.request.instrument_id][own]

@@ -13,7 +13,7 @@ from agents.index_arbitrageur import IndexArbitrageurParameters
 from agents.market_maker import MarketMakerParameters
 from agents.metaorder_taker import MetaorderTakerParameters
 from agents.momentum_trader import MomentumTraderParameters
-from agents.outside import OutsideParameters
+from agents.outside_parameters import OutsideParameters
 from agents.parameters import AgentParameters
 from agents.patient_bidder import PatientBidderParameters
 

@@ -4,65 +4,14 @@ The simulation drives these objects once a second and after each taker order; ag
 them. Plain Python floats: a step costs a few microseconds.
 Source: ecology.md sections 1 (stress state) and 4 (feedback).
 
-Sizes are in units of the usual depth within one basis point and side (`MarketView.lots_per_bp`), so
-that nothing here depends on a coin, a price level or a contract. The BTC figures of ecology.md were
-found with a usual depth of 22 BTC per basis point.
+Sizes are in units of the usual depth within one basis point and side (`MarketView.lots_per_bp`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import exp, log, sqrt
-from typing import Annotated, ClassVar
 
-from annotated_types import Interval, Unit, doc
-
-_FITTED_DEPTH = 22.0
-"""BTC per basis point of the prototype: turns its BTC figures into units of usual depth."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutsideParameters:
-    """How the price outside follows the path and the venue's own flow. Source: ecology.md 1, 4."""
-
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
-
-    usual_volatility: Annotated[
-        float,
-        Interval(gt=0, le=0.01),
-        Unit("1/sqrt(s)"),
-        doc("sigma0: volatility of the log price per root second on a usual day"),
-    ] = 0.55e-4
-    outside_share: Annotated[
-        float, Interval(ge=0, le=1), doc("psi: share of the impact that the outside price follows")
-    ] = 0.6
-    impact_coefficient: Annotated[
-        float,
-        Interval(ge=0, le=0.1),
-        Unit("log price per unit of depth"),
-        doc("g0: impact, before the kernel's 0.65 / sqrt(age in s), of one unit of depth taken"),
-    ] = 4e-5 * _FITTED_DEPTH
-    volume_power: Annotated[
-        float, Interval(gt=0, le=1), doc("exponent of an ordinary order's size in its impact")
-    ] = 0.5
-    size_unit: Annotated[
-        float,
-        Interval(gt=0, le=100),
-        Unit("units of depth"),
-        doc("size at which an ordinary order moves the price as much as a forced one"),
-    ] = 1.0 / _FITTED_DEPTH
-    depth_power: Annotated[
-        float, Interval(ge=0, le=1), doc("growth of ordinary impact as the book thins")
-    ] = 0.2
-    forced_depth_power: Annotated[
-        float, Interval(ge=0, le=1), doc("the same for liquidations: the cascade's strength")
-    ] = 0.3
-    fastest_seconds: Annotated[
-        float, Interval(ge=0.1, le=60), Unit("s"), doc("shortest time constant of the memory")
-    ] = 2.0
-    components: Annotated[
-        int, Interval(ge=1, le=16), doc("number of exponentials, each sqrt(10) slower")
-    ] = 8
+from agents.outside_parameters import OutsideParameters
 
 
 class StressState:
@@ -130,14 +79,29 @@ class ImpactMemory:
 
     MAXIMUM_AMPLIFICATION = 5.0
 
-    __slots__ = ("_decays", "_flows", "_gains", "_parameters", "depth_ratio", "log_impact")
+    __slots__ = (
+        "_decays",
+        "_depth_power",
+        "_flows",
+        "_forced_depth_power",
+        "_gains",
+        "_size_unit",
+        "_taken",
+        "_volume_power",
+        "depth_ratio",
+        "log_impact",
+    )
 
     def __init__(self, parameters: OutsideParameters) -> None:
-        self._parameters = parameters
+        self._size_unit = parameters.size_unit
+        self._volume_power = parameters.volume_power
+        self._depth_power = parameters.depth_power
+        self._forced_depth_power = parameters.forced_depth_power
         times = [parameters.fastest_seconds * 10 ** (j / 2) for j in range(parameters.components)]
         self._gains = [parameters.impact_coefficient * 0.65 * time**-0.5 for time in times]
         self._decays = [exp(-1.0 / time) for time in times]
         self._flows = [0.0] * parameters.components
+        self._taken: list[float] = []  # this second, in order
         self.depth_ratio = 1.0
         self.log_impact = 0.0
 
@@ -145,29 +109,30 @@ class ImpactMemory:
         """Remember one taker order: sign +1 bought, -1 sold; all that it took, in units of depth.
 
         Call once per order, not per fill (the impact of an ordinary order is concave in its
-        size). Leave out takers that hedge elsewhere (`AgentParameters.hedged_outside`). O(8)."""
+        size). Leave out takers that hedge elsewhere (`AgentParameters.hedged_outside`). O(1)."""
         if size <= 0.0:
             return
-        p = self._parameters
         thin = max(self.depth_ratio, 1e-9)
         if forced:
-            amount = size * min(self.MAXIMUM_AMPLIFICATION, thin**-p.forced_depth_power)
+            amount = size * min(self.MAXIMUM_AMPLIFICATION, thin**-self._forced_depth_power)
         else:
-            amount = p.size_unit * (size / p.size_unit) ** p.volume_power
-            amount *= min(self.MAXIMUM_AMPLIFICATION, thin**-p.depth_power)
-        amount *= sign
-        flows = self._flows
-        for j in range(len(flows)):
-            flows[j] += amount
+            unit = self._size_unit
+            amount = unit * (size / unit) ** self._volume_power
+            amount *= min(self.MAXIMUM_AMPLIFICATION, thin**-self._depth_power)
+        self._taken.append(sign * amount)
 
     def on_second(self) -> None:
-        """Let one second pass and publish `log_impact`. O(8)."""
+        """Let one second pass and publish `log_impact`. O(8), and for each order that took."""
         total = 0.0
-        flows = self._flows
+        flows, taken = self._flows, self._taken
         for j, decay in enumerate(self._decays):
-            flow = flows[j] * decay
+            flow = flows[j]
+            for amount in taken:
+                flow += amount
+            flow *= decay
             flows[j] = flow
             total += self._gains[j] * flow
+        taken.clear()
         self.log_impact = total
 
 

@@ -95,10 +95,9 @@ class Crowd(Agent):
 
     hears = NOTHING
 
-    sent = 0  # by all crowds since the process began
-
     def __init__(self, context: AgentContext, parameters: CrowdParameters) -> None:
         super().__init__(context)
+        self.sent = 0
         # Two books per account: what it may send to
         self.places = [
             (venue, name, self.venue.market(name))
@@ -140,7 +139,7 @@ class Crowd(Agent):
             side, price = Side.BUY, instrument.floor_to_grid(int(best * (1.0 + distance)))
         else:
             side, price = Side.SELL, instrument.ceil_to_grid(int(best * (1.0 - distance)) + 1)
-        Crowd.sent += 1
+        self.sent += 1
         own = venue.submit(OrderRequest(name, side, order_type, 1 + int(uniform * 40) % 20, price))
         if rests:
             self.resting.append((venue, own))
@@ -150,7 +149,7 @@ class Crowd(Agent):
         while resting:
             venue, own = resting.popleft()
             if not own.is_done:
-                Crowd.sent += 1
+                self.sent += 1
                 venue.cancel(own)
                 return
 
@@ -210,7 +209,6 @@ def timed(scenario: str, overrides: Any, extra: Any, keep: bool) -> dict[str, An
         moments["simulation"] = simulation
         moments["opened"] = time.process_time()
 
-    before = Crowd.sent
     counting = nullcontext([0]) if extra else counted()
     with tempfile.TemporaryDirectory() as folder, counting as sent:
         began = time.process_time()
@@ -220,8 +218,10 @@ def timed(scenario: str, overrides: Any, extra: Any, keep: bool) -> dict[str, An
         )  # fmt: skip
         ended = time.process_time()
     seconds = ended - moments["opened"]
-    messages = max(1, sent[0] + Crowd.sent - before)
-    events = next(moments["simulation"].env._eid)
+    agents = moments["simulation"].agents
+    crowds = sum(agent.sent for agent in agents if isinstance(agent, Crowd))
+    messages = max(1, sent[0] + crowds)
+    events = moments["simulation"].env.events.scheduled
     return {
         "accounts": summary["accounts"],
         "messages": messages,

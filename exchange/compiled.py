@@ -43,6 +43,7 @@ MODULES: Final = (
     "accounts.settlement",
     "agents.desk",
     "agents.draws",
+    "agents.outside",
     "agents.own_order",
     "scenarios.clock",
     "scenarios.event_table",

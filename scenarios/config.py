@@ -30,7 +30,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from agents.outside import OutsideParameters
+from agents.outside_parameters import OutsideParameters
 from agents.registry import AGENT_KINDS
 from exchange.instrument import InstrumentKind, parse_instrument
 from scenarios.agent_tables import expand_agents

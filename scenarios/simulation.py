@@ -31,7 +31,6 @@ from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, MarketSetup, Setup
 from exchange.events import Fill, OrderAccepted, OrderAmended, OrderCancelled, OrderRejected
 from exchange.instrument import InstrumentKind, parse_instrument
-from exchange.order import OrderRequest
 from risk import order_tables as t
 from risk.rules import RuleSet
 from scenarios.book_file import Book
@@ -43,7 +42,7 @@ from scenarios.market_sample import sample_market, sample_positions
 from scenarios.opening import fill_funds, fund_venue, open_account, open_counterparty
 from scenarios.paths import PricePath
 from scenarios.streams import Streams
-from scenarios.venue import VenueConnection, VenueMarket
+from scenarios.venue import REPORTS, VenueConnection, VenueMarket
 from scenarios.wire import Wire
 from scenarios.world import World
 
@@ -291,22 +290,11 @@ class Simulation:
 
     # --- messages ----------------------------------------------------------------------------
 
-    def remember_taken(self, request: OrderRequest, events: list[Any]) -> None:
-        """What an order takes moves the price outside."""
-        taken = 0
-        for event in events:
-            if type(event) is Fill:
-                taken += event.size_lots
-        if taken:
-            view = self.markets[request.instrument_id]
-            memory = self.world.outside[view.instrument.base].memories[request.instrument_id]
-            memory.on_taker_fill(int(request.side), taken / view.lots_per_bp, False)
-
     def wire(self, latency_ns: int) -> Wire:
         """The wire that carries messages of one latency."""
         wire = self.wires.get(latency_ns)
         if wire is None:
-            wire = self.wires[latency_ns] = Wire(self.env, latency_ns, self.deliver)
+            wire = self.wires[latency_ns] = Wire(self.env.events, latency_ns, self.deliver)
         return wire
 
     def deliver(self) -> None:
@@ -317,7 +305,7 @@ class Simulation:
         for owner, events in reports.items():
             venue = self.connections.get(owner)
             if venue is not None:
-                venue.send(venue.receive, events)
+                venue.wire.send(venue, REPORTS, events)
 
     def _emit(self, event: Any) -> None:
         """Every event of the clearing house: to the recorder, and to the traders concerned."""
@@ -343,8 +331,7 @@ class Simulation:
         view = self.markets[action.instrument_id]
         if action.stage in _OFF_BOOK:
             return
-        memory = self.world.outside[view.instrument.base].memories[action.instrument_id]
-        memory.on_taker_fill(action.side, action.filled_lots / view.lots_per_bp, True)
+        view.remember(action.side, action.filled_lots, forced=True)
 
     # --- looking -----------------------------------------------------------------------------
 

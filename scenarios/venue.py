@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from math import exp, nan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from accounts.events import AccountState
 from agents.base import NOTHING, Agent, AgentEvent
@@ -16,11 +16,12 @@ from agents.desk import OrderDesk
 from agents.outside import OutsideMarket, StressState
 from agents.own_order import OwnOrder
 from agents.setup import usd_per_lot
-from exchange.events import OrderAccepted, OrderCancelled
+from exchange.events import Fill, OrderAccepted, OrderCancelled
 from exchange.instrument import Instrument, InstrumentKind
 from exchange.order import OrderRequest
 from exchange.price_limits import PriceBand
 from risk import order_tables as t
+from scenarios.wire import Receiver
 
 if TYPE_CHECKING:
     from accounts.account import Account
@@ -42,6 +43,10 @@ class VenueMarket:
         self._simulation = simulation
         self._listing = listing
         self._outside = outside
+        self._memory = outside.memories[listing.instrument.instrument_id]
+        self._house = simulation.house
+        self._mark_version = 0
+        self._mark_price = nan
         self.instrument: Instrument = listing.instrument
         self.tick = float(self.instrument.tick)
         usd = simulation.house.market.usd
@@ -69,8 +74,13 @@ class VenueMarket:
         return last * self.tick if last else nan
 
     def mark_price(self) -> float:
-        terms = self._simulation.house.market.terms
-        return terms.item(self._listing.number, t.M_REFERENCE) * self.tick
+        # A number out of an array costs more than all else here, and a mark lasts for many orders.
+        market = self._house.market
+        if market.version != self._mark_version:
+            self._mark_version = market.version
+            reference = market.terms.item(self._listing.number, t.M_REFERENCE)
+            self._mark_price = reference * self.tick
+        return self._mark_price
 
     def index_price(self) -> float:
         return self._simulation.world.index_price(self.instrument.base, self.instrument.quote)
@@ -82,6 +92,10 @@ class VenueMarket:
         fair = exp(self._outside.fair_log_price(self.instrument.instrument_id))
         return fair * self._over_index()
 
+    def remember(self, side: int, lots: int, *, forced: bool) -> None:
+        """Let one order that took `lots` move the outside price. O(1)."""
+        self._memory.on_taker_fill(side, lots / self.lots_per_bp, forced)
+
     def _over_index(self) -> float:
         """From the coin's outside price to this instrument's: its quote currency, its carry."""
         world, instrument = self._simulation.world, self.instrument
@@ -91,7 +105,7 @@ class VenueMarket:
         if self.instrument.kind != InstrumentKind.PERPETUAL:
             return 0.0
         simulation = self._simulation
-        return simulation.funding.estimate_e8(simulation.env.time_ns, self._listing) / 1e8
+        return simulation.funding.estimate_e8(simulation.env.events.now_ns, self._listing) / 1e8
 
     def implied_volatility(self) -> float:
         if self.instrument.kind != InstrumentKind.OPTION:
@@ -146,18 +160,27 @@ class VenueAccount:
         return atoms * self._house.market.scales[balance.number]
 
 
-class VenueConnection:
+ORDER: Final = 0
+CANCELLATION: Final = 1
+AMENDMENT: Final = 2
+REPORTS: Final = 3
+"""Kinds of messages: three to the exchange, and its answers."""
+
+
+class VenueConnection(Receiver):
     """`Venue` of one account."""
 
     __slots__ = (
+        "_events",
         "_hears",
+        "_house",
         "_on_event",
         "_simulation",
         "_view",
         "desk",
         "hedged_outside",
         "owner",
-        "send",
+        "wire",
     )
 
     def __init__(
@@ -165,7 +188,9 @@ class VenueConnection:
     ) -> None:
         self._simulation = simulation
         self._view = VenueAccount(simulation, account)
-        self.send = simulation.wire(latency_ns).send
+        self._house = simulation.house
+        self._events = simulation.env.events
+        self.wire = simulation.wire(latency_ns)
         self.owner = account.number
         self.hedged_outside = hedged_outside
         self.desk = OrderDesk(account.number)
@@ -178,7 +203,7 @@ class VenueConnection:
 
     @property
     def now_ns(self) -> int:
-        return self._simulation.env.time_ns
+        return self._events.now_ns
 
     def instrument_ids(self) -> Sequence[str]:
         return list(self._simulation.markets)
@@ -194,16 +219,16 @@ class VenueConnection:
 
     def submit(self, request: OrderRequest, tag: int = 0) -> OwnOrder:
         own = self.desk.open(request, tag)
-        self.send(self._arrive, own)
+        self.wire.send(self, ORDER, own)
         return own
 
     def cancel(self, own: OwnOrder) -> None:
-        self.send(self._arrive_cancel, own)
+        self.wire.send(self, CANCELLATION, own)
 
     def amend(
         self, own: OwnOrder, *, size_lots: int | None = None, price_ticks: int | None = None
     ) -> None:
-        self.send(self._arrive_amend, (own, size_lots, price_ticks))
+        self.wire.send(self, AMENDMENT, (own, size_lots, price_ticks))
 
     def cancel_all(self, instrument_id: str) -> None:
         for own in list(self.live_orders(instrument_id)):
@@ -212,35 +237,49 @@ class VenueConnection:
     def live_orders(self, instrument_id: str) -> Collection[OwnOrder]:
         return self.desk.live(instrument_id)
 
-    # --- messages that have reached the exchange ------------------------------------------------
+    # --- messages that have arrived ---------------------------------------------------------------
+
+    def take(self, kind: int, content: Any) -> None:
+        """A message to the exchange or a report to the trader has arrived."""
+        if kind == ORDER:
+            self._arrive(content)
+        elif kind == REPORTS:
+            self._receive(content)
+        elif kind == CANCELLATION:
+            own: OwnOrder = content
+            if own.placed is not None:
+                self._house.cancel(self._events.now_ns, self.owner, own.placed.order_id)
+        else:
+            self._arrive_amend(content)
 
     def _arrive(self, own: OwnOrder) -> None:
-        simulation, request = self._simulation, own.request
-        events = simulation.house.submit(simulation.env.time_ns, self.owner, request)
+        request = own.request
+        events = self._house.submit(self._events.now_ns, self.owner, request)
         first = events[0]
-        kind = type(first)
-        if kind is OrderAccepted or kind is OrderCancelled:
+        if type(first) is OrderAccepted or type(first) is OrderCancelled:
             self.desk.bind(own, first.order)
         if len(events) > 1 and not self.hedged_outside:
-            simulation.remember_taken(request, events)
+            self._remember_taken(request, events)
 
-    def _arrive_cancel(self, own: OwnOrder) -> None:
-        if own.placed is not None:
-            simulation = self._simulation
-            simulation.house.cancel(simulation.env.time_ns, self.owner, own.placed.order_id)
+    def _remember_taken(self, request: OrderRequest, events: list[Any]) -> None:
+        """What an order takes moves the price outside."""
+        taken = 0
+        for event in events:
+            if type(event) is Fill:
+                taken += event.size_lots
+        if taken:
+            market = self._simulation.markets[request.instrument_id]
+            market.remember(request.side, taken, forced=False)
 
     def _arrive_amend(self, message: tuple[OwnOrder, int | None, int | None]) -> None:
         own, size, price = message
         if own.placed is not None:
-            simulation, order_id = self._simulation, own.placed.order_id
-            simulation.house.amend(simulation.env.time_ns, self.owner, order_id, size, price)
+            order_id = own.placed.order_id
+            self._house.amend(self._events.now_ns, self.owner, order_id, size, price)
 
-    # --- reports to the trader ------------------------------------------------------------------
-
-    def receive(self, events: list[AgentEvent]) -> None:
-        """Reports have reached the trader."""
-        report, hears = self.desk.report, self._hears
+    def _receive(self, events: list[AgentEvent]) -> None:
+        desk, hears = self.desk, self._hears
         for event in events:
-            report(event)
-            if type(event) in hears:
+            desk.report(event)
+            if hears and type(event) in hears:
                 self._on_event(event)

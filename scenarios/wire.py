@@ -1,8 +1,8 @@
 """The wire between traders and the exchange: what is sent now arrives after a latency.
 
 All messages that are sent at one moment with one latency arrive at one moment, so they share one
-simpy event and are handled in the order in which they were sent. A trader who moves a ladder of
-forty orders costs one event on the way there and one on the way back, with all his reports.
+event and are handled in the order in which they were sent. A trader who moves a ladder of forty
+orders costs one event on the way there and one on the way back, with all his reports.
 """
 
 from __future__ import annotations
@@ -10,60 +10,71 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from simpy.events import NORMAL, Event
+from mypy_extensions import mypyc_attr
+from simpy.events import NORMAL
 
-from scenarios.clock import Clock
+from scenarios.clock import Due, EventList
 
-Receiver: TypeAlias = Callable[[Any], object]
-"""Takes a message that arrives."""
-Message: TypeAlias = tuple[Receiver, Any]
 NEVER_NS = -1
 
 
-class Arrivals(Event):
-    """Messages that arrive together: a simpy event that has been triggered already."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Receiver:
+    """Takes messages that arrive."""
 
-    def __init__(self, arrive: Callable[[Event], None], messages: list[Message]) -> None:
-        # As simpy's own Timeout does it: the few fields that the scheduler reads.
-        self.callbacks = [arrive]
-        self._ok = True
-        self._value = messages
+    __slots__ = ()
+
+    def take(self, kind: int, content: Any) -> None:
+        """A message has arrived; what `kind` says is the receiver's own business."""
+        raise NotImplementedError
+
+
+Message: TypeAlias = tuple[Receiver, int, Any]
+
+
+class Arrivals(Due):
+    """Messages that arrive together."""
+
+    __slots__ = ("_after", "messages")
+
+    def __init__(self, message: Message, after: Callable[[], None]) -> None:
+        self.messages = [message]
+        self._after = after
+
+    def happen(self) -> None:
+        """Hand the messages over, in the order in which they were sent."""
+        for receiver, kind, content in self.messages:
+            receiver.take(kind, content)
+        self._after()
 
 
 class Wire:
-    """Carries messages of one latency (ns). `events` counts the simpy events it has needed.
+    """Carries messages of one latency (ns). `events` counts the events it has needed.
 
     after: called when all messages of a moment have been taken: what they have caused can be
     answered together.
     """
 
-    __slots__ = ("_after", "_arrive", "_env", "_latency_ns", "_messages", "_sent_ns", "events")
+    __slots__ = ("_after", "_arrivals", "_latency_ns", "_list", "_sent_ns", "events")
 
-    def __init__(self, env: Clock, latency_ns: int, after: Callable[[], None]) -> None:
+    def __init__(self, events: EventList, latency_ns: int, after: Callable[[], None]) -> None:
         assert latency_ns >= 0, latency_ns
-        self._env = env
+        self._list = events
         self._latency_ns = latency_ns
         self._after = after
-        self._arrive = self._take  # bound once
         self._sent_ns = NEVER_NS
-        self._messages: list[Message] = []
+        self._arrivals: Arrivals | None = None
         self.events = 0
 
-    def send(self, receiver: Receiver, message: Any) -> None:
-        """Let `receiver` take `message` after the latency, after all that was sent before.
+    def send(self, receiver: Receiver, kind: int, content: Any) -> None:
+        """Let `receiver` take a message after the latency, after all that was sent before.
         O(log events), O(1) for all but the first message of a moment."""
-        env = self._env
-        now = env.time_ns
-        if now == self._sent_ns:
-            self._messages.append((receiver, message))
+        now, arrivals = self._list.now_ns, self._arrivals
+        if now == self._sent_ns and arrivals is not None:
+            arrivals.messages.append((receiver, kind, content))
             return
-        self._messages = messages = [(receiver, message)]
+        self._arrivals = arrivals = Arrivals((receiver, kind, content), self._after)
         # Without a latency the event may have happened while its moment still lasts.
         self._sent_ns = now if self._latency_ns else NEVER_NS
         self.events += 1
-        env.schedule(Arrivals(self._arrive, messages), NORMAL, self._latency_ns)
-
-    def _take(self, event: Event) -> None:
-        for receiver, message in event._value:  # see `Arrivals`
-            receiver(message)
-        self._after()
+        self._list.add(now + self._latency_ns, NORMAL, arrivals)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from annotated_types import DocInfo, Interval, Len, Unit
 
-from agents.outside import OutsideParameters
+from agents.outside_parameters import OutsideParameters
 from agents.parameters import AgentParameters
 from agents.registry import AGENT_KINDS
 

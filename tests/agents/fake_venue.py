@@ -17,7 +17,8 @@ import simpy
 from agents.base import SECOND, Agent, AgentContext, AgentEvent, AgentProcess, OwnOrder
 from agents.desk import OrderDesk
 from agents.draws import Draws
-from agents.outside import OutsideMarket, OutsideParameters, StressState
+from agents.outside import OutsideMarket, StressState
+from agents.outside_parameters import OutsideParameters
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, MarketSetup, Setup, usd_per_lot
 from exchange.events import Fill, OrderAccepted, OrderCancelled, OrderRejected, RejectReason

@@ -4,7 +4,8 @@ from math import exp, log, sqrt
 
 import pytest
 
-from agents.outside import ImpactMemory, OutsideMarket, OutsideParameters, StressState
+from agents.outside import ImpactMemory, OutsideMarket, StressState
+from agents.outside_parameters import OutsideParameters
 
 USUAL = 0.55e-4
 

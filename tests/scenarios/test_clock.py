@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import simpy
+from simpy.core import EmptySchedule
+from simpy.events import NORMAL, URGENT
 
-from scenarios.clock import Clock
+from scenarios.clock import Clock, Due, EventList
 
 START_NS, END_NS = 1_000, 1_200
 
@@ -42,6 +44,61 @@ def test_the_same_events_in_the_same_order_as_simpy(seed: int) -> None:
     clock.play(END_NS + 500)
     environment.run(until=END_NS + 500)
     assert played == run
+
+
+def test_simpys_own_ways_of_running_work_too() -> None:
+    clock, environment = Clock(START_NS), simpy.Environment(START_NS)
+    played, run = seen_by(clock, 5), seen_by(environment, 5)
+    for env in (clock, environment):
+        for _ in range(20):
+            env.step()
+        env.run(until=END_NS)
+    assert played == run
+    assert clock.now == environment.now == END_NS
+    clock.run()
+    assert clock.peek() == float("inf")
+    with pytest.raises(EmptySchedule):
+        clock.step()
+
+
+def test_a_timeout_is_simpys_with_whole_nanoseconds() -> None:
+    clock = Clock(7)
+    theirs, ours = simpy.Environment(7).timeout(3, "late"), clock.timeout(3, "late")
+    names = {name: value for name, value in vars(theirs).items() if name != "env"}
+    assert {name: value for name, value in vars(ours).items() if name != "env"} == names
+    assert type(ours) is simpy.Timeout
+    assert ours.env is clock
+    assert clock.peek() == 10
+    with pytest.raises(ValueError, match="Negative delay -1"):
+        clock.timeout(-1)
+    with pytest.raises(TypeError):
+        clock.timeout(0.5)
+
+
+def test_time_comes_before_priority_before_order_of_scheduling() -> None:
+    start_ns = 1_750_000_000 * 10**9
+    events, names = EventList(start_ns), []
+
+    class Named(Due):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def happen(self) -> None:
+            names.append((events.now_ns - start_ns, self.name))
+            if self.name == "b":  # in the middle of a moment
+                events.add(events.now_ns, NORMAL, Named("last"))
+                events.add(events.now_ns, URGENT, Named("urgent"))
+
+    for after, priority, name in (
+        (2, NORMAL, "b"), (2, NORMAL, "c"), (1, NORMAL, "z"), (2, URGENT, "a"), (9, URGENT, "no"),
+    ):  # fmt: skip
+        events.add(start_ns + after, priority, Named(name))
+    events.play(start_ns + 9)
+    assert names == [
+        (1, "z"), (2, "a"), (2, "b"), (2, "urgent"), (2, "c"), (2, "last"), (9, "no"),
+    ]  # fmt: skip
+    assert events.next_ns() is None
+    assert events.scheduled == 5 + 2 + 1
 
 
 def test_a_process_that_fails_stops_the_run() -> None:

@@ -25,7 +25,7 @@ from risk import order_kernels
 from scenarios.clock import Clock
 from scenarios.run import run_scenario
 from scenarios.simulation import Simulation
-from scenarios.wire import Wire
+from scenarios.wire import Receiver, Wire
 
 BOOK = "BTC-USDT-SWAP"
 LEVELS = 10
@@ -147,20 +147,24 @@ def test_the_wire_keeps_the_order_of_sending_and_loses_nothing(latency_ns: int) 
     env = Clock(0)
     seen: list[tuple[int, str]] = []
     taken: list[int] = []  # what has arrived when the wire says that a moment's messages have
-    wire = Wire(env, latency_ns, lambda: taken.append(len(seen)))
+    wire = Wire(env.events, latency_ns, lambda: taken.append(len(seen)))
 
-    def arrive(name: str) -> None:
-        seen.append((env.time_ns, name))
-        if name == "b":
-            wire.send(arrive, "echo")
+    class Ear(Receiver):
+        def take(self, kind: int, content: str) -> None:
+            assert kind == 7
+            seen.append((env.time_ns, content))
+            if content == "b":
+                wire.send(ear, 7, "echo")
+
+    ear = Ear()
 
     def sender() -> AgentProcess:
-        wire.send(arrive, "a")
-        wire.send(arrive, "b")
+        wire.send(ear, 7, "a")
+        wire.send(ear, 7, "b")
         yield env.timeout(0)
-        wire.send(arrive, "c")  # the same moment, after other events of it
+        wire.send(ear, 7, "c")  # the same moment, after other events of it
         yield env.timeout(1)
-        wire.send(arrive, "d")
+        wire.send(ear, 7, "d")
 
     env.process(sender())
     env.play(100)
