@@ -10,7 +10,7 @@ Source: design.md section 2; portfolio-margin.md section 9.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from accounts.account import BORROWING_MODES, Account, AccountMode, Balance, Position
 from accounts.admission import (
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from risk.rules import RuleSet
 
 Emit = Callable[[Any], None]
-_FIRST_MMP = int(OrderType.MMP)
+_FIRST_MMP: Final = int(OrderType.MMP)
 
 
 def _drop(event: Any) -> None:
@@ -287,10 +287,9 @@ class ClearingHouse:
         """Settle fills and release cancelled orders, in order, then emit each event."""
         emit = self.emit
         for event in events:
-            kind = type(event)
-            if kind is Fill:
+            if type(event) is Fill:
                 self._settle(now_ns, listing, event)
-            elif kind is OrderCancelled:
+            elif type(event) is OrderCancelled:
                 order = event.order
                 self.exposures.remove_order(order.slot)
                 holder = self.accounts[order.holder]

@@ -9,7 +9,7 @@ use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from risk import order_standing as standing
 from risk import order_tables as t
 from risk import order_trials as trials
 from risk import order_watch as watch
+from risk.direct_calls import direct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from accounts.account import Position
     from accounts.market import Market
 
-_COLUMNS = {
+_COLUMNS: Final = {
     "positions": t.POSITION_COLUMNS,
     "orders": t.ORDER_COLUMNS,
     "units": t.UNIT_COLUMNS,
@@ -42,15 +43,15 @@ _COLUMNS = {
     "radii": 1,
     "anchors": 1,
 }
-_FLOATS = ("unit_sums", "currency_sums", "account_sums", "radii")
-_TOGETHER = {
+_FLOATS: Final = ("unit_sums", "currency_sums", "account_sums", "radii")
+_TOGETHER: Final = {
     "units": ("units", "unit_sums"),
     "currencies": ("currencies", "currency_sums"),
     "accounts": ("accounts", "account_sums", "radii", "anchors"),
     "positions": ("positions",),
     "orders": ("orders",),
 }
-_ADDRESSES = {
+_ADDRESSES: Final = {
     "positions": t.X_POSITIONS,
     "orders": t.X_ORDERS,
     "units": t.X_UNITS,
@@ -62,8 +63,8 @@ _ADDRESSES = {
     "radii": t.X_RADII,
     "anchors": t.X_ANCHORS,
 }
-LEVERAGE_SCALE = 10**6
-_ANCHORS = 64  # earlier marks that radii may be measured from
+LEVERAGE_SCALE: Final = 10**6
+_ANCHORS: Final = 64  # earlier marks that radii may be measured from
 
 
 class Exposures:
@@ -102,6 +103,10 @@ class Exposures:
         self._moved = np.zeros((_ANCHORS, 1 + prices))
         self._anchor, self._anchor_version = 0, 0
         self._bind_market()
+        x = self._x
+        self._place = direct(kernels.place, 0, 0, 0, 0, 0, True, x)
+        self._cancel = direct(kernels.cancel, 0, x)
+        self._fill = direct(kernels.fill, *([0] * 13), x)
 
     def _allocate(self, name: str, rows: int) -> None:
         dtype = np.float64 if name in _FLOATS else np.int64
@@ -205,7 +210,7 @@ class Exposures:
         self, row: int, position: int, side: int, price: int, lots: int, immediate: bool
     ) -> int:
         """Check one new order by 16.17; booked as `row` if accepted. O(columns + units)."""
-        code: int = kernels.place(row, position, side, price, lots, immediate, self._x)
+        code: int = self._place(row, position, side, price, lots, immediate, self._x)
         return code
 
     def refused_figures(self) -> tuple[float, float, float, float]:
@@ -219,12 +224,12 @@ class Exposures:
 
     def remove_order(self, row: int) -> None:
         """Take an order out of the sums and free its row. O(columns)."""
-        kernels.cancel(row, self._x)
+        self._cancel(row, self._x)
         self._free_orders.append(row)
 
     def without_order(self, row: int) -> None:
         """Take an order out of the sums to see the difference; `with_order` puts it back."""
-        kernels.cancel(row, self._x)
+        self._cancel(row, self._x)
 
     def with_order(self, row: int) -> None:
         """Undo `without_order`."""
@@ -235,7 +240,7 @@ class Exposures:
 
     def replace_order(self, row: int, price: int, lots: int) -> None:
         """Give a booked order other terms, without a check. O(columns)."""
-        kernels.cancel(row, self._x)
+        self._cancel(row, self._x)
         order = self.orders[row].tolist()
         kernels.book(row, order[t.O_POSITION], order[t.O_SIDE], price, lots, self._x)
 
@@ -260,7 +265,7 @@ class Exposures:
         Per side: the order row that shrinks (NONE: none), and the new net cash of the position's
         settlement and base currency (the latter for spot only). O(columns).
         """
-        done = kernels.fill(
+        done: int = self._fill(
             filled,
             order,
             position.row,

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
+from typing import Final
 
 from accounts.account import Position
 from exchange.instrument import Instrument, InstrumentKind
 from exchange.matching import MatchingEngine
 from exchange.units import atoms_per_unit, divide_rounded
 
-MOST_ATOMS = 2**60  # of one order: eight of them still fit an int64
-OPTION_FEE_CAP = Fraction(125, 1000)  # of the premium; portfolio-margin.md 11.7
+MOST_ATOMS: Final = 2**60  # of one order: eight of them still fit an int64
+OPTION_FEE_CAP: Final = Fraction(125, 1000)  # of the premium; portfolio-margin.md 11.7
 
 
 class ListingState(IntEnum):

@@ -12,7 +12,7 @@ Source: portfolio-margin.md sections 7.2 and 8; design.md section 3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from accounts.events import PostingKind
 from risk.order_tables import K_POOL
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from accounts.ledger import Ledger
     from accounts.market import Market
 
-BORROW, REPAY = int(PostingKind.BORROW), int(PostingKind.REPAY)
-DEFICIT = int(PostingKind.DEFICIT)
-POOL = "pool"
+BORROW: Final = int(PostingKind.BORROW)
+REPAY: Final = int(PostingKind.REPAY)
+DEFICIT: Final = int(PostingKind.DEFICIT)
+POOL: Final = "pool"
 
 
 class Loans:

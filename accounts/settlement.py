@@ -9,7 +9,7 @@ Source: portfolio-margin.md sections 3.2, 4.1, 11.7; fees are paid in the settle
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from accounts.events import PostingKind
 from exchange.units import divide_rounded
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from accounts.listing import Listing
     from accounts.loans import Loans
 
-TRADE, REALISED, FEE = int(PostingKind.TRADE), int(PostingKind.REALISED), int(PostingKind.FEE)
-SETTLEMENT = int(PostingKind.SETTLEMENT)
+TRADE: Final = int(PostingKind.TRADE)
+REALISED: Final = int(PostingKind.REALISED)
+FEE: Final = int(PostingKind.FEE)
+SETTLEMENT: Final = int(PostingKind.SETTLEMENT)
 
 
 class Settlement:

@@ -48,7 +48,6 @@ from scenarios.world import World
 
 E8 = 10**8
 SECOND_NS = 10**9
-_OF_AN_ORDER = frozenset((OrderAccepted, OrderAmended, OrderCancelled))
 OPENING_BOOKINGS = 20_000
 """Bookings of new accounts that are handed on together: all of 100,000 accounts at once would take
 80 MB, and leave as many holes all over the heap in which the run then makes its objects."""
@@ -310,20 +309,22 @@ class Simulation:
     def _emit(self, event: Any) -> None:
         """Every event of the clearing house: to the recorder, and to the traders concerned."""
         self._record(event)
-        kind = type(event)
-        if kind in _OF_AN_ORDER:
+        reports = self._reports
+        # `type(event) is` tells the type checker what it is.
+        if type(event) is OrderAccepted:
             owner = event.order.owner
-            if kind is not OrderAccepted or owner in self._hear_acceptances:
-                self._reports.setdefault(owner, []).append(event)
-        elif kind is Fill:
-            reports = self._reports
+            if owner in self._hear_acceptances:
+                reports.setdefault(owner, []).append(event)
+        elif type(event) is Fill:
             maker, taker = event.maker.owner, event.taker.owner
             reports.setdefault(maker, []).append(event)
             if taker != maker:
                 reports.setdefault(taker, []).append(event)
-        elif kind is OrderRejected:
-            self._reports.setdefault(event.owner, []).append(event)
-        elif kind is RiskAction and event.filled_lots:
+        elif type(event) is OrderCancelled or type(event) is OrderAmended:
+            reports.setdefault(event.order.owner, []).append(event)
+        elif type(event) is OrderRejected:
+            reports.setdefault(event.owner, []).append(event)
+        elif type(event) is RiskAction and event.filled_lots:
             self._remember_forced(event)
 
     def _remember_forced(self, action: RiskAction) -> None:
