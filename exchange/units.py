@@ -21,8 +21,8 @@ def divide_rounded(numerator: int, denominator: int) -> int:
     denominator: positive (asserted). O(1).
     """
     assert denominator > 0, denominator
-    quotient, remainder = divmod(numerator, denominator)
-    twice = remainder + remainder
+    quotient = numerator // denominator  # `divmod` would make a tuple
+    twice = 2 * (numerator - quotient * denominator)
     if twice > denominator or (twice == denominator and quotient & 1):
         quotient += 1
     return quotient
