@@ -154,7 +154,7 @@ class OrderBook:
         volumes: list[int] = []
         total, limit = 0, limits_ticks[0]
         for level in self.bids if side > 0 else self.asks:
-            while (level.price_ticks - limit) * side < 0:
+            while level.price_ticks < limit if side > 0 else level.price_ticks > limit:
                 volumes.append(total)
                 if len(volumes) == len(limits_ticks):
                     return tuple(volumes)

@@ -355,7 +355,7 @@ class MatchingEngine:
         if sign > 0:
             bound = best.price_ticks * (10_000 + gap) // 10_000
             return min(bound, limit) if limit else bound
-        return max(limit, -(-best.price_ticks * (10_000 - gap) // 10_000))
+        return max(limit, -(-(best.price_ticks * (10_000 - gap)) // 10_000))
 
     def cancel(
         self, order_id: int, now_ns: int, reason: CancelReason = CancelReason.USER

@@ -55,11 +55,13 @@ class PriceLevel:
 class BookSide:
     """Bids or asks. best is the level next to the spread, kept so that reading it is O(1).
 
-    A level's rank is its price times the sign of the side, 1 for bids and -1 for asks: on both
-    sides the best level is the one of the highest rank. levels: by rank. near, far: ranks in
-    ascending order. border: what is near ranks above it, what is far at it or below it. While
+    A level's rank is its price for bids and minus its price for asks: on both sides the best level
+    is the one of the highest rank. sign: 1 for bids, -1 for asks. levels: by rank. near, far: ranks
+    in ascending order. border: what is near ranks above it, what is far at it or below it. While
     there are levels, some are near, the best among them.
     """
+
+    # A rank is no product with the sign: compiled code multiplies negative numbers the long way.
 
     __slots__ = ("best", "border", "far", "levels", "most_near", "near", "sign")
 
@@ -75,7 +77,7 @@ class BookSide:
 
     def level(self, price_ticks: int) -> PriceLevel | None:
         """Return the level of this price. O(1)."""
-        return self.levels.get(price_ticks * self.sign)
+        return self.levels.get(price_ticks if self.sign > 0 else -price_ticks)
 
     def open_level(self, price_ticks: int) -> PriceLevel:
         """Add an empty level, which the caller fills at once.
@@ -84,14 +86,13 @@ class BookSide:
         elements of a list in memory.
         """
         level = PriceLevel(price_ticks)
-        rank = price_ticks * self.sign
+        rank = price_ticks if self.sign > 0 else -price_ticks
         self.levels[rank] = level
         if rank <= self.border:
             self.far.add(rank)
             return level
         near = self.near
-        best = self.best
-        if best is None or rank > best.price_ticks * self.sign:
+        if not near or rank > near[-1]:
             near.append(rank)
             self.best = level
         else:
@@ -105,7 +106,7 @@ class BookSide:
         # Its last order knows the level: were the level to know it still, the two would hold each
         # other in memory until the garbage collector comes.
         level.head = level.tail = None
-        rank = level.price_ticks * self.sign
+        rank = level.price_ticks if self.sign > 0 else -level.price_ticks
         levels = self.levels
         del levels[rank]
         near = self.near

@@ -21,8 +21,9 @@ def divide_rounded(numerator: int, denominator: int) -> int:
     denominator: positive (asserted). O(1).
     """
     assert denominator > 0, denominator
-    quotient = numerator // denominator  # `divmod` would make a tuple
-    twice = 2 * (numerator - quotient * denominator)
+    # Not divmod: compiled code divides machine numbers by // and %, and only those.
+    quotient, remainder = numerator // denominator, numerator % denominator
+    twice = remainder + remainder
     if twice > denominator or (twice == denominator and quotient & 1):
         quotient += 1
     return quotient
