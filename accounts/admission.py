@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 PLAIN: Final = (int(OrderType.LIMIT), int(OrderType.IOC))
 IOC: Final = int(OrderType.IOC)
 SPOT_MODE: Final = int(AccountMode.SPOT)
-IMMEDIATE: Final = frozenset(
-    map(int, (OrderType.MARKET, OrderType.IOC, OrderType.FOK, OrderType.OPTIMAL_LIMIT_IOC))
-)
-SWEEPING: Final = frozenset(map(int, (OrderType.MARKET, OrderType.OPTIMAL_LIMIT_IOC)))
+SWEEPING: Final = (int(OrderType.MARKET), int(OrderType.OPTIMAL_LIMIT_IOC))
+IMMEDIATE: Final = (*SWEEPING, IOC, int(OrderType.FOK))
 _MARGIN_REASONS: Final = {
     t.NO_MARGIN: RejectReason.INSUFFICIENT_MARGIN,
     t.NO_BORROW: RejectReason.INSUFFICIENT_BALANCE,
@@ -50,7 +48,8 @@ def rule_refusal(
         return RejectReason.ACCOUNT_BLOCKED
     if account.mode == SPOT_MODE and not listing.is_spot:
         return RejectReason.ACCOUNT_MODE
-    price, lots, order_type = request.price_ticks, request.size_lots, request.order_type
+    price, lots = request.price_ticks, request.size_lots
+    order_type: int = request.order_type  # compared as a plain number
     plain = order_type in PLAIN
     if not plain or listing.is_option or price is None or price <= 0 or lots <= 0:
         # a plain order that gets past the line above meets all the book's rules
@@ -64,7 +63,8 @@ def rule_refusal(
     if price is not None and (plain or order_type not in SWEEPING):
         if price * lots > listing.most_tick_lots:
             return RejectReason.PRICE_LIMIT
-        if request.side > 0:
+        side: int = request.side
+        if side > 0:
             if price > listing.high_ticks:
                 return RejectReason.PRICE_LIMIT_BUY
         elif price < listing.low_ticks:

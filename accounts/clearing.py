@@ -197,8 +197,11 @@ class ClearingHouse:
         if reason is not None:
             detail = "the mark price is missing or stale" if stale else ""
             return self.reject(now_ns, request, account, reason, detail)
+        # Enum members are compared as plain numbers: a look into them would cost more.
+        order_type: int = request.order_type
+        given_side: int = request.side
         if (
-            request.order_type > IOC
+            order_type > IOC
             or request.client_order_id
             or request.reduce_only
             or len(account.orders) >= self.conditions.limits.open_orders_per_instrument
@@ -207,8 +210,8 @@ class ClearingHouse:
             if unmet is not None:
                 return self.reject(now_ns, request, account, *unmet)
         position = listing.positions.get(account_number) or self.position(account, listing)
-        side = 1 if request.side > 0 else -1  # kernels take plain integers
-        order_type, price = request.order_type, request.price_ticks
+        side = 1 if given_side > 0 else -1
+        price = request.price_ticks
         if order_type in SWEEPING:
             price = listing.high_ticks if side > 0 else listing.low_ticks
         assert price is not None
@@ -307,7 +310,8 @@ class ClearingHouse:
         taker_fee = listing.fee_atoms(listing.taker_rate, value, lots)
         positions = listing.positions
         maker_position, taker_position = positions[maker.holder], positions[taker.holder]
-        if taker.side > 0:
+        taker_side: int = taker.side
+        if taker_side > 0:
             self.settlement.settle(
                 now_ns,
                 listing,
@@ -336,11 +340,13 @@ class ClearingHouse:
                 fill.fill_id,
             )
         listing.last_ticks = price
+        maker_type: int = maker.order_type
+        taker_type: int = taker.order_type
         if (
             making.reduce_only
             or taking.reduce_only
-            or maker.order_type >= _FIRST_MMP
-            or taker.order_type >= _FIRST_MMP
+            or maker_type >= _FIRST_MMP
+            or taker_type >= _FIRST_MMP
         ):
             self.conditions.filled(now_ns, listing, fill)
         if not maker.remaining_lots:

@@ -62,6 +62,8 @@ class Listing:
         premium. Source: 11.7.
         """
         if not self.is_option:
+            if rate[0] < 0:  # compiled code multiplies magnitudes faster
+                return -divide_rounded(value_atoms * -rate[0], rate[1])
             return divide_rounded(value_atoms * rate[0], rate[1])
         numerator, denominator = self.option_fee_base
         fee = divide_rounded(lots * numerator * rate[0], denominator * rate[1])
