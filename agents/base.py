@@ -41,6 +41,11 @@ FILLS: Final[frozenset[type[AgentEvent]]] = frozenset((Fill,))
 NOTHING: Final[frozenset[type[AgentEvent]]] = frozenset()
 """What an agent may hear: see `Agent.hears`."""
 
+BUY: Final = Side.BUY
+SELL: Final = Side.SELL
+IOC: Final = OrderType.IOC
+"""To look a member up in its enumeration takes longer than most of what an agent does with it."""
+
 AgentProcess = Generator[simpy.Event, Any, None]
 """What `Agent.run` returns: a simpy process."""
 
@@ -267,17 +272,17 @@ class Agent:
             best = market.best_ask_ticks()
             if best is None or best > band.high_ticks:
                 return None
-            side = Side.BUY
+            side = BUY
             limit = allowed_limit(market, side, int(best * (1.0 + protection)) + 1)
             limit = instrument.floor_to_grid(limit)
         else:
             best = market.best_bid_ticks()
             if best is None or signed_lots == 0 or best < band.low_ticks:
                 return None
-            side = Side.SELL
+            side = SELL
             limit = allowed_limit(market, side, max(1, int(best * (1.0 - protection))))
             limit = instrument.ceil_to_grid(limit)
-        return OrderRequest(instrument.instrument_id, side, OrderType.IOC, abs(signed_lots), limit)
+        return OrderRequest(instrument.instrument_id, side, IOC, abs(signed_lots), limit)
 
     def own_fill_lots(self, fill: Fill) -> int:
         """Signed lots of a fill as seen by this agent (+ bought, - sold), 0 if not its own."""

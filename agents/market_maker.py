@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Len, Unit, doc
 
-from agents.base import SECOND, Agent, AgentContext, AgentEvent, AgentProcess, MarketView
+from agents.base import BUY, SECOND, SELL, Agent, AgentContext, AgentEvent, AgentProcess, MarketView
 from agents.draws import Draws
 from agents.ladder import Ladder
 from agents.parameters import AgentParameters, require_rising
@@ -157,8 +157,8 @@ def smaller_gaps(offsets: tuple[float, ...]) -> list[float]:
 
 def microprice(market: MarketView, bid_ticks: int, ask_ticks: int) -> float:
     """Mid in ticks, weighted towards the side with less size at the touch."""
-    bid_lots = market.level_lots(Side.BUY, bid_ticks)
-    ask_lots = market.level_lots(Side.SELL, ask_ticks)
+    bid_lots = market.level_lots(BUY, bid_ticks)
+    ask_lots = market.level_lots(SELL, ask_ticks)
     total = bid_lots + ask_lots
     if total <= 0:
         return 0.5 * (bid_ticks + ask_ticks)
@@ -184,7 +184,7 @@ class MarketMaker(Agent):
         self.losses = 0.0
         self.showing = 1.0
         self.withdrawn_until_ns = -1
-        self._refused_until_ns = {Side.BUY: -1, Side.SELL: -1}
+        self._refused_until_ns = {BUY: -1, SELL: -1}
         self._last_ns = 0
         self._last_mid = float("nan")
         self._last_fair = 0.0
@@ -233,7 +233,7 @@ class MarketMaker(Agent):
         depth = self.depth * stress.depth_factor * self.showing
         targets = [depth * width for width in self._widths]
         tolerances = [tolerance * fair for tolerance in self._tolerances]
-        top, bottom = self._others_best(Side.SELL), self._others_best(Side.BUY)
+        top, bottom = self._others_best(SELL), self._others_best(BUY)
         bids = [
             min(int(fair * (1.0 - half_spread - offset * stretch)), top - 1)
             for offset in self._offsets
@@ -246,11 +246,11 @@ class MarketMaker(Agent):
         ]
         # The side that steps back goes first, or the other would run into it.
         if fair > self._last_fair:
-            self._move(Side.SELL, asks, targets, tolerances)
-            self._move(Side.BUY, bids, targets, tolerances)
+            self._move(SELL, asks, targets, tolerances)
+            self._move(BUY, bids, targets, tolerances)
         else:
-            self._move(Side.BUY, bids, targets, tolerances)
-            self._move(Side.SELL, asks, targets, tolerances)
+            self._move(BUY, bids, targets, tolerances)
+            self._move(SELL, asks, targets, tolerances)
         self._last_fair = fair
 
     def _move(

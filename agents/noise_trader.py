@@ -15,11 +15,11 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Unit, doc
 
-from agents.base import NOTHING, Agent, AgentContext, AgentProcess, OwnOrder
+from agents.base import BUY, NOTHING, SELL, Agent, AgentContext, AgentProcess, OwnOrder
 from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, Setup, trading_balances
-from exchange.order import OrderRequest, OrderType, Side
+from exchange.order import OrderRequest, OrderType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ class NoiseTrader(Agent):
         ask = self.market.best_ask_ticks()
         if bid is None or ask is None or len(self._resting) >= p.resting_limit:
             return
-        side = Side.BUY if self.draws.sign() > 0 else Side.SELL
+        side = BUY if self.draws.sign() > 0 else SELL
         distance = self.draws.exponential(p.distance_bp) * 1e-4
         price = int(bid * (1.0 - distance)) if side > 0 else int(ask * (1.0 + distance)) + 1
         own = self.venue.submit(

@@ -52,6 +52,7 @@ RATE = 2_000.0  # messages a second of all agents
 BURST = 3  # messages per look at the market, in one account and book (tariff-cascade 4, calm-day 2)
 RESTING = 3_000  # live limit orders of all agents
 CAPITAL_USD = 3_000_000.0
+BUY, SELL, LIMIT, IOC = Side.BUY, Side.SELL, OrderType.LIMIT, OrderType.IOC  # cheap to look up
 NEAR, THROUGH = 3e-4, 5e-4  # mean distance of limit orders from the mark; reach of takers
 
 
@@ -128,17 +129,17 @@ class Crowd(Agent):
         buys = uniform < 0.5
         if rests:
             best: float | None = market.mark_price() / market.tick
-            distance, order_type = -self.draws.exponential(NEAR), OrderType.LIMIT
+            distance, order_type = -self.draws.exponential(NEAR), LIMIT
         else:
             best = market.best_ask_ticks() if buys else market.best_bid_ticks()
-            distance, order_type = THROUGH, OrderType.IOC
+            distance, order_type = THROUGH, IOC
         if best is None:
             return
         instrument = market.instrument
         if buys:
-            side, price = Side.BUY, instrument.floor_to_grid(int(best * (1.0 + distance)))
+            side, price = BUY, instrument.floor_to_grid(int(best * (1.0 + distance)))
         else:
-            side, price = Side.SELL, instrument.ceil_to_grid(int(best * (1.0 - distance)) + 1)
+            side, price = SELL, instrument.ceil_to_grid(int(best * (1.0 - distance)) + 1)
         self.sent += 1
         own = venue.submit(OrderRequest(name, side, order_type, 1 + int(uniform * 40) % 20, price))
         if rests:

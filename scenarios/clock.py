@@ -1,9 +1,9 @@
 """The clock of a simulation: simpy's environment with a list of events of its own.
 
 simpy keeps events in a heap of tuples, of which each comparison looks at two pairs of numbers, and
-its `run` calls `step` for every event, which sets up two `try` blocks: for events that cost a few
-microseconds that is a sixth of the time. `EventList` keeps a heap of integers instead, and handles
-events in one loop. What it leaves out is `StopSimulation` in the middle of an event's callbacks.
+its `run` calls `step` for every event, which sets up two `try` blocks. `EventList` keeps a heap of
+integers instead, leaves out of it what always takes equally long, and handles events in one loop.
+It does not know `StopSimulation` in the middle of an event's callbacks.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from simpy.events import NORMAL, URGENT, Timeout
 
 NUMBER_BITS: Final = 40
 """Of an event's key, for its number: enough for a million events a second over twelve days."""
+NEVER_NS: Final = 1 << 61
+"""Later than everything."""
 _new_timeout: Final[Any] = Timeout.__new__
 
 
@@ -32,13 +34,34 @@ class Due:
         """Its moment has come."""
 
 
+class Queued(Due):
+    """What stands in a `Line`: at its time, under the number that it has in the event list."""
+
+    __slots__ = ("at_ns", "behind", "number")
+
+    def __init__(self) -> None:
+        self.at_ns = self.number = 0
+        self.behind: Queued | None = None
+
+
+class Line:
+    """Things that happen a fixed time after they were added: the first added is the next."""
+
+    __slots__ = ("delay_ns", "head", "tail")
+
+    def __init__(self, delay_ns: int) -> None:
+        self.delay_ns = delay_ns
+        self.head: Queued | None = None
+        self.tail: Queued | None = None
+
+
 class EventList:
     """What is to happen, by time, then priority (smaller first), then order of scheduling.
 
     now_ns: the time of what happens now. scheduled: how many have been added since the start.
     """
 
-    __slots__ = ("_events", "_keys", "now_ns", "scheduled")
+    __slots__ = ("_events", "_keys", "_lines", "_top_ns", "now_ns", "scheduled")
 
     def __init__(self, now_ns: int) -> None:
         self.now_ns = now_ns
@@ -46,6 +69,8 @@ class EventList:
         # Time, priority and number in one integer, which a heap compares at once.
         self._keys: list[int] = []
         self._events: dict[int, Any] = {}
+        self._top_ns = NEVER_NS  # time of the first key
+        self._lines: list[Line] = []
 
     def add(self, at_ns: int, priority: int, event: Any) -> None:
         """Let an event of simpy or a `Due` happen at a time. Priority 0 or 1. O(log events)."""
@@ -53,16 +78,68 @@ class EventList:
         key = ((2 * at_ns + priority) << NUMBER_BITS) + self.scheduled
         self._events[key] = event
         heappush(self._keys, key)
+        if at_ns < self._top_ns:
+            self._top_ns = at_ns
+
+    def new_line(self, delay_ns: int) -> Line:
+        """A line for things of one delay. Each makes every `take` a little longer."""
+        assert delay_ns >= 0, delay_ns
+        line = Line(delay_ns)
+        self._lines.append(line)
+        return line
+
+    def add_to(self, line: Line, event: Queued) -> None:
+        """Let something happen after the line's delay, with priority NORMAL. O(1)."""
+        self.scheduled += 1
+        event.at_ns = self.now_ns + line.delay_ns
+        event.number = self.scheduled
+        tail = line.tail
+        if line.head is None or tail is None:
+            line.head = event
+        else:
+            tail.behind = event
+        line.tail = event
 
     def next_ns(self) -> int | None:
-        """The time of the next event, None without one. O(1)."""
-        return self._keys[0] >> (NUMBER_BITS + 1) if self._keys else None
+        """The time of the next event, None without one. O(lines)."""
+        line = self._first_line()
+        at_ns = self._top_ns
+        if line is not None and line.head is not None and line.head.at_ns < at_ns:
+            at_ns = line.head.at_ns
+        return at_ns if at_ns < NEVER_NS else None
 
     def take(self) -> Any:
-        """Move on to the next event and return it. IndexError without one. O(log events)."""
-        key = heappop(self._keys)
-        self.now_ns = key >> (NUMBER_BITS + 1)
+        """Move on to the next event and return it. IndexError without one.
+        O(lines), O(lines + log events) for what stands in no line."""
+        keys = self._keys
+        line = self._first_line()
+        if line is not None and line.head is not None:
+            head = line.head
+            at_ns, top_ns = head.at_ns, self._top_ns
+            if at_ns < top_ns or (
+                at_ns == top_ns and ((2 * at_ns + NORMAL) << NUMBER_BITS) + head.number < keys[0]
+            ):
+                line.head = head.behind
+                self.now_ns = at_ns
+                return head
+        key = heappop(keys)
+        self.now_ns = self._top_ns
+        self._top_ns = keys[0] >> (NUMBER_BITS + 1) if keys else NEVER_NS
         return self._events.pop(key)
+
+    def _first_line(self) -> Line | None:
+        """The line whose head happens first."""
+        first: Line | None = None
+        at_ns = number = 0
+        for line in self._lines:
+            head = line.head
+            if head is not None and (
+                first is None
+                or head.at_ns < at_ns
+                or (head.at_ns == at_ns and head.number < number)
+            ):
+                first, at_ns, number = line, head.at_ns, head.number
+        return first
 
     def handle(self, event: Any) -> None:
         """Let an event that has been taken happen. Raises what an event that failed carries."""

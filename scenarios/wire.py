@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from mypy_extensions import mypyc_attr
-from simpy.events import NORMAL
 
-from scenarios.clock import Due, EventList
+from scenarios.clock import EventList, Queued
 
 NEVER_NS = -1
 
@@ -32,12 +31,13 @@ class Receiver:
 Message: TypeAlias = tuple[Receiver, int, Any]
 
 
-class Arrivals(Due):
+class Arrivals(Queued):
     """Messages that arrive together."""
 
     __slots__ = ("_after", "messages")
 
     def __init__(self, message: Message, after: Callable[[], None]) -> None:
+        super().__init__()
         self.messages = [message]
         self._after = after
 
@@ -55,12 +55,11 @@ class Wire:
     answered together.
     """
 
-    __slots__ = ("_after", "_arrivals", "_latency_ns", "_list", "_sent_ns", "events")
+    __slots__ = ("_after", "_arrivals", "_line", "_list", "_sent_ns", "events")
 
     def __init__(self, events: EventList, latency_ns: int, after: Callable[[], None]) -> None:
-        assert latency_ns >= 0, latency_ns
         self._list = events
-        self._latency_ns = latency_ns
+        self._line = events.new_line(latency_ns)
         self._after = after
         self._sent_ns = NEVER_NS
         self._arrivals: Arrivals | None = None
@@ -68,13 +67,13 @@ class Wire:
 
     def send(self, receiver: Receiver, kind: int, content: Any) -> None:
         """Let `receiver` take a message after the latency, after all that was sent before.
-        O(log events), O(1) for all but the first message of a moment."""
+        O(1)."""
         now, arrivals = self._list.now_ns, self._arrivals
         if now == self._sent_ns and arrivals is not None:
             arrivals.messages.append((receiver, kind, content))
             return
         self._arrivals = arrivals = Arrivals((receiver, kind, content), self._after)
         # Without a latency the event may have happened while its moment still lasts.
-        self._sent_ns = now if self._latency_ns else NEVER_NS
+        self._sent_ns = now if self._line.delay_ns else NEVER_NS
         self.events += 1
-        self._list.add(now + self._latency_ns, NORMAL, arrivals)
+        self._list.add_to(self._line, arrivals)

@@ -9,7 +9,7 @@ import simpy
 from simpy.core import EmptySchedule
 from simpy.events import NORMAL, URGENT
 
-from scenarios.clock import Clock, Due, EventList
+from scenarios.clock import Clock, Due, EventList, Queued
 
 START_NS, END_NS = 1_000, 1_200
 
@@ -130,3 +130,38 @@ def test_a_failure_that_somebody_waits_for_is_his() -> None:
     clock.process(waits())
     clock.play(10)
     assert caught == ["broken"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lines_and_heap_are_one_list_in_order(seed: int) -> None:
+    """Against a plain sort by time, priority and order of scheduling, more added on the way."""
+    rng, start_ns = Random(seed), 1_750_000_000 * 10**9
+    events = EventList(start_ns)
+    lines = [events.new_line(delay) for delay in (0, 3, 3, 10)]
+    waiting: list[tuple[int, int, int, object]] = []
+    seen = 0
+
+    def add_some() -> None:
+        for _ in range(rng.randrange(4)):
+            what: Queued | object
+            if rng.random() < 0.5:
+                line, what = rng.choice(lines), Queued()
+                events.add_to(line, what)
+                at_ns, priority = events.now_ns + line.delay_ns, NORMAL
+            else:
+                at_ns, what = events.now_ns + rng.randrange(12), object()
+                priority = rng.choice((URGENT, NORMAL))
+                events.add(at_ns, priority, what)
+            waiting.append((at_ns, priority, events.scheduled, what))
+
+    while seen < 300:
+        add_some()
+        first = min(waiting, key=lambda entry: entry[:3], default=None)
+        if first is None:
+            assert events.next_ns() is None
+            continue
+        assert events.next_ns() == first[0]
+        assert events.take() is first[3]
+        assert events.now_ns == first[0]
+        waiting.remove(first)
+        seen += 1

@@ -69,13 +69,21 @@ def test_rules_change_while_positions_are_open(tmp_path: Path) -> None:
     file = tmp_path / "changing.toml"
     change = 'rule_changes = [{ at = 2020-03-12T10:35:00Z, rules = "okx-2024" }]\n'
     file.write_text(change + SMALL.read_text())
-    changed = run_scenario(file, out=tmp_path / "changed")
+    simulations: list[Simulation] = []
+    changed = run_scenario(file, out=tmp_path / "changed", on_start=simulations.append)
     plain = run_scenario(SMALL, out=tmp_path / "plain")
     assert changed["liquidated_accounts"] > plain["liquidated_accounts"]
     before = pl.col("time_ns") < 1584009300 * 10**9
     fills = [Run.load(tmp_path / name).fills.filter(before) for name in ("changed", "plain")]
     assert fills[0].equals(fills[1])
     assert set(changed["conservation_error_atoms"].values()) == {0}
+    # and what traders see goes on, although the tables behind it are new ones
+    simulation = simulations[0]
+    marks = simulation.house.market.mark_ticks
+    for listing in simulation.house.by_number:
+        if not listing.is_spot:
+            view = simulation.markets[listing.instrument.instrument_id]
+            assert view.mark_price() == marks[listing.number] * view.tick
 
 
 @pytest.mark.parametrize(
