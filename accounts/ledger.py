@@ -79,8 +79,9 @@ class Ledger:
             write_i64_le(journal, atoms)
             write_i64_le(journal, reference)
         balances = self.balances
-        balances[debit] -= atoms
-        balances[credit] += atoms
+        # Written out: `+=` on an item is a call for any object where this is compiled.
+        balances[debit] = balances[debit] - atoms
+        balances[credit] = balances[credit] + atoms
 
     def deposit(self, time_ns: int, credit: int, atoms: int) -> None:
         """Bring `atoms` in from outside. The caller has checked that atoms > 0."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -48,8 +49,8 @@ def _names(enum: type[IntEnum]) -> dict[int, str]:
     return {int(member): member.name.lower() for member in enum}
 
 
-NO_REASON = -1
-NO_INSTRUMENT = -1
+NO_REASON: Final = -1
+NO_INSTRUMENT: Final = -1
 """Number of an instrument that does not exist, or of a row that is about none."""
 REASON_NAMES = {code: reason.name.lower() for reason, code in REJECT_CODES.items()}
 REASON_NAMES |= _names(CancelReason)

@@ -186,6 +186,8 @@ class Recorder:
     def _order(
         self, kind: int, time_ns: int, order: Order, remaining_lots: int, reason: int
     ) -> None:
+        side: int = order.side  # as plain integers: only those are written without a call
+        order_type: int = order.order_type
         row = self._orders.row()
         write_i64_le(row, self._sequence())
         write_i64_le(row, time_ns)
@@ -193,8 +195,8 @@ class Recorder:
         write_i64_le(row, order.order_id)
         write_i64_le(row, order.holder)
         write_i64_le(row, self._numbers[order.instrument.instrument_id])
-        write_i64_le(row, order.side)
-        write_i64_le(row, order.order_type)
+        write_i64_le(row, side)
+        write_i64_le(row, order_type)
         write_i64_le(row, order.price_ticks)
         write_i64_le(row, order.size_lots)
         write_i64_le(row, remaining_lots)
@@ -212,6 +214,7 @@ class Recorder:
 
     def _fill(self, e: Fill) -> None:
         maker, taker = e.maker, e.taker
+        taker_side: int = taker.side
         instrument = self._numbers[e.instrument.instrument_id]
         row = self._fills.row()
         write_i64_le(row, self._sequence())
@@ -220,7 +223,7 @@ class Recorder:
         write_i64_le(row, instrument)
         write_i64_le(row, e.price_ticks)
         write_i64_le(row, e.size_lots)
-        write_i64_le(row, taker.side)
+        write_i64_le(row, taker_side)
         write_i64_le(row, maker.holder)
         write_i64_le(row, taker.holder)
         write_i64_le(row, maker.order_id)
