@@ -86,19 +86,20 @@ class Account:
     name: str
     mode: AccountMode = AccountMode.PORTFOLIO
     auto_borrow: bool = True
+    # What every order reads, beside one another in memory.
+    blocked: bool = False  # while liquidating: cancels and deposits only
+    parent: Account | None = None  # of an isolated position's account: the trader's own
+    orders: dict[int, Order] = field(default_factory=dict)  # open orders by id, oldest first
+    positions: dict[int, Position] = field(default_factory=dict)  # by instrument number
+    isolated: dict[int, Account] = field(default_factory=dict)  # by instrument number
+    reduce_only: set[int] = field(default_factory=set)  # ids of open reduce-only orders, or more
+    stp_mode: StpMode = StpMode.CANCEL_MAKER  # of orders that name none
     state: AccountState = AccountState.HEALTHY
     balances: dict[str, Balance] = field(default_factory=dict)
-    positions: dict[int, Position] = field(default_factory=dict)  # by instrument number
-    orders: dict[int, Order] = field(default_factory=dict)  # open orders by id, oldest first
     spot_caps: dict[str, float] = field(default_factory=dict)  # coins; 0 excludes the coin
     leverage: dict[str, float] = field(default_factory=dict)  # by instrument, where a mode has one
     acknowledged: bool = True  # the declaration that portfolio margin asks for
     options_experience: bool = True
-    parent: Account | None = None  # of an isolated position's account: the trader's own
-    isolated: dict[int, Account] = field(default_factory=dict)  # by instrument number
-    stp_mode: StpMode = StpMode.CANCEL_MAKER  # of orders that name none
     client_orders: dict[str, int] = field(default_factory=dict)  # client order id -> order id
-    reduce_only: set[int] = field(default_factory=set)  # ids of open reduce-only orders, or more
     last_warning_ns: int = -(10**18)
-    blocked: bool = False  # while liquidating: cancels and deposits only
     is_fund: bool = False  # an insurance pool's own account: outside risk control

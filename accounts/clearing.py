@@ -148,7 +148,7 @@ class ClearingHouse:
             )
             row = self.exposures.add_position(account.number, listing.number, settle.row, base.row)
             position = Position(instrument, listing.number, settle, base, ledger, row)
-            account.positions[listing.number] = listing.positions[account.number] = position
+            account.positions[listing.number] = position
             leverage = account.leverage.get(instrument.instrument_id)
             if leverage is not None:
                 self.exposures.set_leverage(row, leverage)
@@ -209,7 +209,7 @@ class ClearingHouse:
             unmet = self.conditions.refusal(now_ns, account, listing, request)
             if unmet is not None:
                 return self.reject(now_ns, request, account, *unmet)
-        position = listing.positions.get(account_number) or self.position(account, listing)
+        position = account.positions.get(listing.number) or self.position(account, listing)
         side = 1 if given_side > 0 else -1
         price = request.price_ticks
         if order_type in SWEEPING:
@@ -236,6 +236,7 @@ class ClearingHouse:
         order.price_ticks = price
         order.slot = row
         order.holder = account_number
+        order.position = position
         if request.stp_mode is None:
             order.stp_mode = (parent or account).stp_mode
         if request.client_order_id or request.reduce_only:
@@ -256,6 +257,7 @@ class ClearingHouse:
         )
         order.slot = row
         order.holder = account.number
+        order.position = position
         return self._match(now_ns, listing, account, order)
 
     def reject(
@@ -308,8 +310,8 @@ class ClearingHouse:
         value = listing.instrument.value_atoms(price, lots)
         maker_fee = listing.fee_atoms(listing.maker_rate, value, lots)
         taker_fee = listing.fee_atoms(listing.taker_rate, value, lots)
-        positions = listing.positions
-        maker_position, taker_position = positions[maker.holder], positions[taker.holder]
+        maker_position: Position = maker.position
+        taker_position: Position = taker.position
         taker_side: int = taker.side
         if taker_side > 0:
             self.settlement.settle(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
 from typing import Final
 
-from accounts.account import Position
 from exchange.instrument import Instrument, InstrumentKind
 from exchange.matching import MatchingEngine
 from exchange.units import atoms_per_unit, divide_rounded
@@ -32,6 +31,7 @@ class Listing:
     number: its row in the market's tables. settle, base: currency numbers. high_ticks, low_ticks:
     highest buy and lowest sell price allowed now. most_tick_lots: price x size beyond which the
     value would not fit the tables. fee_ledger: ledger account that takes its fees.
+    open_interest_lots: lots of all long positions; spot has none.
     """
 
     instrument: Instrument
@@ -49,11 +49,11 @@ class Listing:
     maker_rate: tuple[int, int]
     taker_rate: tuple[int, int]
     option_fee_base: tuple[int, int]
-    positions: dict[int, Position] = field(default_factory=dict)  # by account number, as opened
     state: ListingState = ListingState.TRADING
     high_ticks: int = 1 << 60
     low_ticks: int = 1
     last_ticks: int = 0
+    open_interest_lots: int = 0
 
     def fee_atoms(self, rate: tuple[int, int], value_atoms: int, lots: int) -> int:
         """Fee of a fill in atoms of the settlement currency, rounded once; negative = rebate.

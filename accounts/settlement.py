@@ -61,6 +61,7 @@ class Settlement:
         ledger = self.ledger
         buyer_settle, seller_settle = buyer.settle, seller.settle
         buyer_cash, seller_cash = buyer_settle.cash, seller_settle.cash
+        long = _long_lots(buyer) + _long_lots(seller)
         if listing.is_spot:
             self._spot(time_ns, listing, buyer, seller, value, lots, reference)
         elif listing.is_option:
@@ -72,6 +73,7 @@ class Settlement:
             ledger.post(time_ns, TRADE, buyer.ledger, seller.ledger, signed, reference)
             self._derivative(time_ns, buyer, lots, -signed, reference)
             self._derivative(time_ns, seller, -lots, signed, reference)
+        listing.open_interest_lots += _long_lots(buyer) + _long_lots(seller) - long
         if buyer_fee:
             ledger.post(time_ns, FEE, buyer_cash, listing.fee_ledger, buyer_fee, reference)
         if seller_fee:
@@ -158,6 +160,7 @@ class Settlement:
             ledger.post(time_ns, REALISED, position.ledger, cash, realised, number)
         if fee:
             ledger.post(time_ns, FEE, cash, listing.fee_ledger, fee, number)
+        listing.open_interest_lots -= _long_lots(position)
         position.lots = position.cost_atoms = 0
         self.exposures.set_holding(position, self.loans.square(time_ns, position.settle))
 
@@ -182,6 +185,11 @@ class Settlement:
         lots = abs(signed_lots)
         value = listing.instrument.value_atoms(price_ticks, lots)
         self.settle(time_ns, listing, buyer, seller, value, lots, 0, 0, NONE, NONE, reference)
+
+
+def _long_lots(position: Position) -> int:
+    lots = position.lots
+    return lots if lots > 0 else 0
 
 
 def _premium(position: Position, signed_lots: int, premium: int) -> None:

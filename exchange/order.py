@@ -94,9 +94,9 @@ class Order:
     Equality is identity. price_ticks of a MARKET or OPTIMAL_LIMIT_IOC order is its protective
     limit, 0 for none. time_ns is the time of its place in the queue. owner is opaque: all that
     the book knows for self-trade prevention. cause_id: id of what triggered it, 0 = nothing.
-    slot and holder belong to the clearing side: holder is the account whose position the order
-    changes, the owner himself or one of his isolated positions. sender is the owner's: whatever he
-    knows the order by; nothing on the exchange's side looks at it.
+    slot, holder and position belong to the clearing side: holder is the account whose position the
+    order changes, the owner himself or one of his isolated positions. sender is the owner's:
+    whatever he knows the order by; nothing on the exchange's side looks at it.
 
     level, previous_order and next_order are the book's: set while the order rests.
     """
@@ -117,6 +117,7 @@ class Order:
     slot: int
     holder: int
     sender: Any = field(repr=False)
+    position: Any = field(repr=False)
     level: PriceLevel = field(repr=False)
     previous_order: Order | None = field(repr=False)
     next_order: Order | None = field(repr=False)
@@ -156,4 +157,4 @@ class Order:
         self.slot = slot
         self.holder = holder
         self.sender = sender
-        # The rest is written when the order rests: only the book reads it, and it would cost.
+        # The rest is written by whoever reads it, clearing side or book, and it would cost.

@@ -78,12 +78,14 @@ class EventTable:
 class LedgerTable(EventTable):
     """The ledger's bookings, which arrive as arrays; its words are the names of its accounts."""
 
-    __slots__ = ("currencies", "names")
+    __slots__ = ("_encoded_names", "_pieces", "currencies", "names")
 
     def __init__(self, sink: Sink, chunk_rows: int) -> None:
         super().__init__(LEDGER, sink, chunk_rows)
         self.names: list[str] = []
         self.currencies: list[str] = []
+        self._pieces: list[bytes] = []  # names as the digest takes them: accounts are only added
+        self._encoded_names = 0
 
     def book(self, first_seq: int, postings: NDArray[np.int64]) -> None:
         """Add one batch, whose rows take the sequence numbers from `first_seq` on."""
@@ -92,11 +94,17 @@ class LedgerTable(EventTable):
         rows[:, 0] = np.arange(first_seq, first_seq + count)
         rows[:, 1:] = postings
         self.extend(rows.view(LEDGER.dtype).reshape(count))
+        if len(self.names) - self._encoded_names >= NAMES_AT_ONCE:
+            self._encode_names()
 
-    def _encoded(self) -> Iterable[bytes]:
-        pieces = []
-        for start in range(0, len(self.names), NAMES_AT_ONCE):
+    def _encode_names(self) -> None:
+        """Encode the names that are new, once each. O(new accounts)."""
+        for start in range(self._encoded_names, len(self.names), NAMES_AT_ONCE):
             some = slice(start, start + NAMES_AT_ONCE)
             pairs = zip(self.names[some], self.currencies[some], strict=True)
-            pieces.append(encoded(map(":".join, pairs)))
-        return pieces
+            self._pieces.append(encoded(map(":".join, pairs)))
+        self._encoded_names = len(self.names)
+
+    def _encoded(self) -> Iterable[bytes]:
+        self._encode_names()
+        return self._pieces

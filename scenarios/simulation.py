@@ -42,7 +42,7 @@ from scenarios.market_sample import sample_market, sample_positions
 from scenarios.opening import fill_funds, fund_venue, open_account, open_counterparty
 from scenarios.paths import PricePath
 from scenarios.streams import Streams
-from scenarios.venue import REPORTS, VenueConnection, VenueMarket
+from scenarios.venue import VenueConnection, VenueMarket
 from scenarios.wire import Wire
 from scenarios.world import World
 
@@ -99,10 +99,9 @@ class Simulation:
         self.risk = RiskControl(
             self.house, self.funds, forced_flow=scenario.venue.forced_liquidation
         )
-        self.connections: dict[int, VenueConnection] = {}
+        self.connections: list[VenueConnection | None] = []  # by account number, as far as needed
         self.wires: dict[int, Wire] = {}
-        self._reports: dict[int, list[AgentEvent]] = {}  # by owner, until `deliver`
-        self._hear_acceptances: set[int] = set()  # owners
+        self._reporting: list[VenueConnection] = []  # those with reports, until `deliver`
         self.agents: list[Agent] = []
         self._open_market()
         self._open_accounts(extra_agents)
@@ -181,15 +180,14 @@ class Simulation:
             venue = VenueConnection(
                 self, account, latency, hedged_outside=parameters.hedged_outside
             )
-            self.connections[account.number] = venue
+            self.connections += [None] * (account.number - len(self.connections))
+            self.connections.append(venue)
             venues.append(venue)
             if self.house.ledger.unflushed >= OPENING_BOOKINGS:
                 self.house.flush()
         agent = parameters.build(AgentContext(name, self.env, tuple(venues), rng, setup, index))
         for venue in venues:
             venue.serve(agent)
-            if OrderAccepted in agent.hears:
-                self._hear_acceptances.add(venue.owner)
         self.agents.append(agent)
 
     def _seed_books(self, seeds: tuple[BookSeed, ...]) -> list[SeededBook]:
@@ -298,34 +296,39 @@ class Simulation:
 
     def deliver(self) -> None:
         """Send the reports of the messages or the mark just handled, one message per owner."""
-        if not self._reports:
+        if not self._reporting:
             return
-        reports, self._reports = self._reports, {}
-        for owner, events in reports.items():
-            venue = self.connections.get(owner)
-            if venue is not None:
-                venue.wire.send(venue, REPORTS, events)
+        reporting, self._reporting = self._reporting, []
+        for venue in reporting:
+            venue.send_reports()
 
     def _emit(self, event: Any) -> None:
         """Every event of the clearing house: to the recorder, and to the traders concerned."""
         self._record(event)
-        reports = self._reports
         # `type(event) is` tells the type checker what it is.
         if type(event) is OrderAccepted:
-            owner = event.order.owner
-            if owner in self._hear_acceptances:
-                reports.setdefault(owner, []).append(event)
+            venue = self._connection(event.order.owner)
+            if venue is not None and venue.hears_acceptances:
+                self._report(venue, event)
         elif type(event) is Fill:
             maker, taker = event.maker.owner, event.taker.owner
-            reports.setdefault(maker, []).append(event)
+            self._report(self._connection(maker), event)
             if taker != maker:
-                reports.setdefault(taker, []).append(event)
+                self._report(self._connection(taker), event)
         elif type(event) is OrderCancelled or type(event) is OrderAmended:
-            reports.setdefault(event.order.owner, []).append(event)
+            self._report(self._connection(event.order.owner), event)
         elif type(event) is OrderRejected:
-            reports.setdefault(event.owner, []).append(event)
+            self._report(self._connection(event.owner), event)
         elif type(event) is RiskAction and event.filled_lots:
             self._remember_forced(event)
+
+    def _connection(self, owner: int) -> VenueConnection | None:
+        """The trader behind an account; None for pools and others that nobody trades. O(1)."""
+        return self.connections[owner] if owner < len(self.connections) else None
+
+    def _report(self, venue: VenueConnection | None, event: AgentEvent) -> None:
+        if venue is not None and venue.report(event):
+            self._reporting.append(venue)
 
     def _remember_forced(self, action: RiskAction) -> None:
         """Forced flow moves the outside price like other flow, but linearly in its size."""
@@ -341,7 +344,6 @@ class Simulation:
         now, recording = self.env.time_ns, self.scenario.recording
         if now >= self._next_sample_ns:
             self._next_sample_ns = now + round(recording.market_sample_s * SECOND_NS)
-            interest = self._open_interest()
             for listing in self.house.by_number:
                 instrument = listing.instrument
                 index = self.world.index_price(instrument.base, instrument.quote)
@@ -353,20 +355,12 @@ class Simulation:
                         index_e8=round(index * E8),
                         mark_ticks=int(self.house.market.mark_ticks[listing.number]),
                         last_ticks=listing.last_ticks,
-                        open_interest_lots=interest[listing.number],
+                        open_interest_lots=listing.open_interest_lots,
                     )
                 )
         if now >= self._next_snapshot_ns:
             self._next_snapshot_ns = now + round(recording.account_sample_s * SECOND_NS)
             self._snapshot(now)
-
-    def _open_interest(self) -> list[int]:
-        """Lots of all long positions, by number of the instrument. O(positions)."""
-        table = self.house.exposures.positions[: self.house.exposures.used["positions"]]
-        sums = np.zeros(len(self.instruments), np.int64)
-        np.add.at(sums, table[:, t.P_INSTRUMENT].copy(), np.maximum(table[:, t.P_LOTS], 0))
-        found: list[int] = sums.tolist()
-        return found
 
     def _snapshot(self, now: int) -> None:
         accounts = self.house.accounts

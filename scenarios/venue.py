@@ -175,9 +175,11 @@ class VenueConnection(Receiver):
         "_hears",
         "_house",
         "_on_event",
+        "_reports",
         "_simulation",
         "_view",
         "desk",
+        "hears_acceptances",
         "hedged_outside",
         "owner",
         "wire",
@@ -194,12 +196,15 @@ class VenueConnection(Receiver):
         self.owner = account.number
         self.hedged_outside = hedged_outside
         self.desk = OrderDesk(account.number)
+        self._reports: list[AgentEvent] | None = None  # until they are sent
         self._hears: frozenset[type[AgentEvent]] = NOTHING
+        self.hears_acceptances = False
         self._on_event: Callable[[AgentEvent], None]
 
     def serve(self, agent: Agent) -> None:
         """Bring the reports on this account to `agent` from now on."""
         self._on_event, self._hears = agent.on_event, agent.hears
+        self.hears_acceptances = OrderAccepted in agent.hears
 
     @property
     def now_ns(self) -> int:
@@ -236,6 +241,19 @@ class VenueConnection(Receiver):
 
     def live_orders(self, instrument_id: str) -> Collection[OwnOrder]:
         return self.desk.live(instrument_id)
+
+    def report(self, event: AgentEvent) -> bool:
+        """Keep a report for the trader until `send_reports`; whether it is the first one."""
+        if self._reports is None:
+            self._reports = [event]
+            return True
+        self._reports.append(event)
+        return False
+
+    def send_reports(self) -> None:
+        """Let the reports that wait leave for the trader, as one message."""
+        reports, self._reports = self._reports, None
+        self.wire.send(self, REPORTS, reports)
 
     # --- messages that have arrived ---------------------------------------------------------------
 

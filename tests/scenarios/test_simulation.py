@@ -109,7 +109,7 @@ def test_open_interest_is_the_sum_of_all_long_positions() -> None:
         for number, position in account.positions.items():
             name = instruments[number].instrument_id
             held[name] = held.get(name, 0) + max(0, position.lots)
-    found = simulation._open_interest()
+    found = [listing.open_interest_lots for listing in simulation.house.by_number]
     assert found == [held.get(i.instrument_id, 0) for i in instruments]
     assert max(found) > 0
 
