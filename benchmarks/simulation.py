@@ -9,7 +9,9 @@ Sent by all accounts, orders find their accounts' memory cold where accounts are
 Prints one JSON object; `compiled` tells whether compiled modules ran (`make fast`). A message is an
 order, a cancellation or an amendment; seconds are CPU of
 the process between the first mark and the closed tables, and `bare_per_s` is the bare matching
-engine of order_path.py on the same machine at the same time.
+engine of order_path.py on the same machine at the same time. `us_per_further_message` leaves out
+what a run costs once, however many messages it has (the names of its accounts written, its summary
+worked out): it compares the run with a short one of the same accounts.
 
     python benchmarks/simulation.py [--accounts 100,10000,100000] [--messages 200000]
     python benchmarks/simulation.py --scenario black-thursday --seconds 120
@@ -52,6 +54,7 @@ RATE = 2_000.0  # messages a second of all agents
 BURST = 3  # messages per look at the market, in one account and book (tariff-cascade 4, calm-day 2)
 RESTING = 3_000  # live limit orders of all agents
 CAPITAL_USD = 3_000_000.0
+SHORT = 4_000  # messages of the short run
 BUY, SELL, LIMIT, IOC = Side.BUY, Side.SELL, OrderType.LIMIT, OrderType.IOC  # cheap to look up
 NEAR, THROUGH = 3e-4, 5e-4  # mean distance of limit orders from the mark; reach of takers
 
@@ -256,6 +259,15 @@ def crowd(accounts: int, messages: int, keep: bool, active: int = 0) -> dict[str
         )
 
 
+def beside_short(accounts: int, messages: int, keep: bool, active: int) -> dict[str, Any]:
+    """A run of the crowd, and what each message costs beyond those of a short run."""
+    short = crowd(accounts, SHORT, keep, active)
+    whole = crowd(accounts, messages, keep, active)
+    seconds = whole["run_s"] - short["run_s"]
+    further = round(seconds / max(1, whole["messages"] - short["messages"]) * 1e6, 2)
+    return whole | {"short_run_s": short["run_s"], "us_per_further_message": further}
+
+
 def as_toml(value: dict[str, Any]) -> str:
     """TOML of nested tables, strings, numbers and lists of tables."""
     return "\n".join(f"{key} = {_inline(item)}" for key, item in value.items())
@@ -299,7 +311,7 @@ def main() -> None:
     else:
         for text in arguments.active.split(","):
             for accounts in arguments.accounts.split(","):
-                case = crowd(int(accounts), arguments.messages, keep, int(text))
+                case = beside_short(int(accounts), arguments.messages, keep, int(text))
                 cases.append(case | {"bare_per_s": round(bare_speed())})
     in_use = os.environ.get(SWITCH) != "0" and is_compiled()
     print(json.dumps({"recording": keep, "compiled": in_use, "cases": cases}, indent=1))
