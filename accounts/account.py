@@ -8,9 +8,12 @@ Source: portfolio-margin.md sections 2 and 4.1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
 
 from accounts.events import AccountState
 from exchange.instrument import Instrument
@@ -27,7 +30,12 @@ class AccountMode(IntEnum):
     PORTFOLIO = 4
 
 
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 BORROWING_MODES = frozenset((AccountMode.MULTI_CURRENCY, AccountMode.PORTFOLIO))
+
+
+def _nothing() -> Mapping[Any, Any]:
+    return _NOTHING
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +88,11 @@ class Position:
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """One trader's account. `number` is its row in the exposure tables and the orders' owner."""
+    """One trader's account. `number` is its row in the exposure tables and the orders' owner.
+
+    What few accounts have (isolated positions, reduce-only orders, caps, leverage) is replaced when
+    it changes: the others share one that is empty, of which every order can see so at once.
+    """
 
     number: int
     name: str
@@ -91,13 +103,14 @@ class Account:
     parent: Account | None = None  # of an isolated position's account: the trader's own
     orders: dict[int, Order] = field(default_factory=dict)  # open orders by id, oldest first
     positions: dict[int, Position] = field(default_factory=dict)  # by instrument number
-    isolated: dict[int, Account] = field(default_factory=dict)  # by instrument number
-    reduce_only: set[int] = field(default_factory=set)  # ids of open reduce-only orders, or more
+    recent: Position | None = None  # of the last order
+    isolated: Mapping[int, Account] = field(default_factory=_nothing)  # by instrument number
+    reduce_only: frozenset[int] = frozenset()  # ids of open reduce-only orders, or more
     stp_mode: StpMode = StpMode.CANCEL_MAKER  # of orders that name none
     state: AccountState = AccountState.HEALTHY
     balances: dict[str, Balance] = field(default_factory=dict)
-    spot_caps: dict[str, float] = field(default_factory=dict)  # coins; 0 excludes the coin
-    leverage: dict[str, float] = field(default_factory=dict)  # by instrument, where a mode has one
+    spot_caps: Mapping[str, float] = field(default_factory=_nothing)  # coins; 0 excludes the coin
+    leverage: Mapping[str, float] = field(default_factory=_nothing)  # by instrument, in some modes
     acknowledged: bool = True  # the declaration that portfolio margin asks for
     options_experience: bool = True
     client_orders: dict[str, int] = field(default_factory=dict)  # client order id -> order id

@@ -209,7 +209,7 @@ class ClearingHouse:
             unmet = self.conditions.refusal(now_ns, account, listing, request)
             if unmet is not None:
                 return self.reject(now_ns, request, account, *unmet)
-        position = account.positions.get(listing.number) or self.position(account, listing)
+        position = self._traded(account, listing)
         side = 1 if given_side > 0 else -1
         price = request.price_ticks
         if order_type in SWEEPING:
@@ -242,6 +242,14 @@ class ClearingHouse:
         if request.client_order_id or request.reduce_only:
             self.conditions.admitted(account, request, order)
         return self._match(now_ns, listing, account, order)
+
+    def _traded(self, account: Account, listing: Listing) -> Position:
+        """The position that an order is for, most often that of the last order. O(1)."""
+        position = account.recent
+        if position is None or position.number != listing.number:
+            position = account.positions.get(listing.number) or self.position(account, listing)
+            account.recent = position
+        return position
 
     def submit_forced(
         self, now_ns: int, account: Account, listing: Listing, request: OrderRequest, cause_id: int

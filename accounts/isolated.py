@@ -100,7 +100,7 @@ class IsolatedMargin:
                 auto_borrow=False,
             )
             account.parent = parent
-            parent.isolated[listing.number] = account
+            parent.isolated = {**parent.isolated, listing.number: account}
             position = house.position(account, listing)
             self.held[account.number] = Isolated(parent, account, listing, position)
         return self.held[account.number]

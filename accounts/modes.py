@@ -141,7 +141,7 @@ def set_leverage(
         exposures.set_leverage(position.row, before)
         exposures.figures(account.number)
         return RejectReason.INSUFFICIENT_MARGIN
-    account.leverage[name] = leverage
+    account.leverage = {**account.leverage, name: leverage}
     return None
 
 
@@ -164,10 +164,8 @@ def set_spot_cap(
     if house.market.discount_rate(currency, house.market.atoms[currency]) <= 0.0:
         return RejectReason.BAD_SPOT_CAP
     balance = house.balance(account, currency)
-    if math.isinf(coins):
-        account.spot_caps.pop(currency, None)
-    else:
-        account.spot_caps[currency] = coins
+    others = {name: cap for name, cap in account.spot_caps.items() if name != currency}
+    account.spot_caps = others if math.isinf(coins) else {**others, currency: coins}
     house.exposures.set_cap(balance.row, coins)
     return None
 

@@ -118,7 +118,8 @@ class OrderConditions:
         return None
 
     def admitted(self, account: Account, request: OrderRequest, order: Order) -> None:
-        """An order has passed all checks and is about to match. Amortised O(1)."""
+        """An order has passed all checks and is about to match. Amortised O(1); a reduce-only one
+        O(reduce-only orders of the account)."""
         if request.client_order_id:
             trader = account.parent or account
             names = trader.client_orders
@@ -130,7 +131,7 @@ class OrderConditions:
                     if order_id == order.order_id or _open_order(trader, order_id) is not None
                 }
         if request.reduce_only:
-            account.reduce_only.add(order.order_id)
+            account.reduce_only |= {order.order_id}
 
     def client_order(self, account: Account, client_order_id: str) -> Order | None:
         """The open order with a client order id, cross or isolated. O(1 + isolated positions)."""
@@ -192,7 +193,7 @@ class OrderConditions:
         where it turned REDUCE_ONLY_CONFLICT, where the orders of the side exceed it
         REDUCE_ONLY_EXCESS, newest first.  Source: 9.5.
         """
-        account.reduce_only &= account.orders.keys()
+        account.reduce_only = account.reduce_only.intersection(account.orders)
         position = account.positions.get(listing.number)
         held = 0 if position is None else position.lots
         for order_id in sorted(account.reduce_only, reverse=True):
@@ -207,7 +208,7 @@ class OrderConditions:
                 reason = CancelReason.REDUCE_ONLY_EXCESS
             else:
                 continue
-            account.reduce_only.discard(order_id)
+            account.reduce_only -= {order_id}
             self.house.cancel(now_ns, account.number, order_id, cause or reason)
 
     def cancel_uncovered(self, now_ns: int, account: Account) -> None:

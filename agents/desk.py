@@ -18,20 +18,28 @@ class OrderDesk:
     calls `report` when a report reaches the owner, a latency later, before `agent.on_event`.
     """
 
-    __slots__ = ("_live", "_owner")
+    __slots__ = ("_live", "_owner", "_recent", "_recent_id")
 
     def __init__(self, owner: int) -> None:
         self._owner = owner
         self._live: dict[str, dict[OwnOrder, None]] = {}
+        self._recent_id = ""  # the instrument of the last order, and those live in it
+        self._recent: dict[OwnOrder, None] = {}
 
     def open(self, request: OrderRequest, tag: int = 0) -> OwnOrder:
         """Note an order that is being sent."""
         own = OwnOrder(request, tag)
-        live = self._live.get(request.instrument_id)
-        if live is None:
-            live = self._live[request.instrument_id] = {}
-        live[own] = None
+        self._in(request.instrument_id)[own] = None
         return own
+
+    def _in(self, instrument_id: str) -> dict[OwnOrder, None]:
+        """The live orders in an instrument, most often that of the last order. O(1)."""
+        if instrument_id is not self._recent_id:
+            live = self._live.get(instrument_id)
+            if live is None:
+                live = self._live[instrument_id] = {}
+            self._recent_id, self._recent = instrument_id, live
+        return self._recent
 
     def bind(self, own: OwnOrder, order: Order) -> None:
         """Connect a sent order with the exchange's order, at the exchange's time."""
@@ -89,4 +97,4 @@ class OrderDesk:
         own: OwnOrder = order.sender
         order.sender = None  # nor do the two hold each other in memory
         own.is_done = True
-        del self._live[own.request.instrument_id][own]
+        del self._in(own.request.instrument_id)[own]

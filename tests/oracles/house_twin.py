@@ -131,7 +131,7 @@ class Trial:
             if rng.random() < 0.2:
                 balance = house.balance(self.account, currency)
                 cap = round(self.scale / self.usd[currency] * rng.choice((0.0, 0.01, 0.3)), 6)
-                self.account.spot_caps[currency] = cap
+                self.account.spot_caps = {**self.account.spot_caps, currency: cap}
                 house.exposures.set_cap(balance.row, cap)
 
     # --- the same account in the words of a portfolio file ------------------------------------
