@@ -194,8 +194,12 @@ def _scaled(account: Portfolio, k: float) -> Portfolio:
 def _small(seed: object) -> Portfolio:
     """A random account so small that no tier is crossed."""
     account = random_account(seed)
+    report = margin_report(account, RULES)
     largest = max(
-        margin_report(account, RULES).notional_usd,
+        report.notional_usd,
+        # What a position has lost, or an order far from the mark would lose, can be far larger.
+        *(abs(asset.eq_usd) for asset in report.assets),
+        *map(abs, report.fill_set_equity.values()),
         *(abs(v) * account.market.usd(c) for c, v in account.balances.items()),
         *(abs(o.size) * o.price for o in account.orders),
         1.0,
