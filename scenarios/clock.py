@@ -165,6 +165,13 @@ class EventList:
             self.handle(event)
 
 
+def _whole(delay: Any) -> int:
+    try:
+        return index(delay)
+    except TypeError:
+        raise TypeError(f"delay: {delay!r} is not a whole number of nanoseconds") from None
+
+
 class Clock(simpy.Environment):
     """A simpy environment whose time is in integer nanoseconds. TypeError for other times."""
 
@@ -183,8 +190,10 @@ class Clock(simpy.Environment):
         return self.events.now_ns
 
     def timeout(self, delay: Any = 0, value: Any = None) -> Timeout:
-        """What simpy's `Timeout` makes, in fewer steps. ValueError for a negative delay."""
-        if delay < 0:
+        """What simpy's `Timeout` makes, in fewer steps. ValueError for a negative delay,
+        TypeError for one that is not an integer."""
+        wait_ns = _whole(delay)
+        if wait_ns < 0:
             raise ValueError(f"Negative delay {delay}")
         timeout: Timeout = _new_timeout(Timeout)
         timeout.env = self
@@ -193,13 +202,13 @@ class Clock(simpy.Environment):
         timeout._delay = delay
         timeout._ok = True
         events = self.events
-        events.add(events.now_ns + index(delay), NORMAL, timeout)
+        events.add(events.now_ns + wait_ns, NORMAL, timeout)
         return timeout
 
     def schedule(self, event: Any, priority: Any = NORMAL, delay: Any = 0) -> None:
         """Let an event happen after a delay: what all events of simpy call."""
         events = self.events
-        events.add(events.now_ns + index(delay), priority, event)
+        events.add(events.now_ns + _whole(delay), priority, event)
 
     def peek(self) -> float:
         """The time of the next event, infinity without one."""

@@ -71,7 +71,7 @@ def test_a_timeout_is_simpys_with_whole_nanoseconds() -> None:
     assert clock.peek() == 10
     with pytest.raises(ValueError, match="Negative delay -1"):
         clock.timeout(-1)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="whole number of nanoseconds"):
         clock.timeout(0.5)
 
 
