@@ -10,6 +10,7 @@ need 4 GiB and four minutes or more, so they are asked for: `python benchmarks/s
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import resource
@@ -167,7 +168,9 @@ def crash(accounts: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run every size in a process of its own and print all of them."""
-    sizes = [int(word) for word in sys.argv[1:]] or list(SIZES)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("accounts", nargs="*", type=int, default=list(SIZES))
+    sizes: list[int] = parser.parse_args().accounts
     if len(sizes) == 1:
         print(json.dumps(crash(sizes[0]), indent=2))
         return
