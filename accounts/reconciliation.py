@@ -86,8 +86,13 @@ def discrepancies(house: ClearingHouse) -> list[str]:
             a.positions[listing.number] for a in house.accounts if listing.number in a.positions
         ]
         total = sum(position.lots for position in held)
+        name = listing.instrument.instrument_id
         if total:
-            found.append(f"{listing.instrument.instrument_id}: positions sum to {total} lots")
+            found.append(f"{name}: positions sum to {total} lots")
+        longs = sum(max(0, position.lots) for position in held)
+        if listing.open_interest_lots != longs:
+            kept = listing.open_interest_lots
+            found.append(f"{name}: longs sum to {longs} lots, the open interest is {kept}")
     return found
 
 

@@ -15,9 +15,9 @@ import numba
 def direct(kernel: Any, *examples: Any) -> Any:
     """The machine code of `kernel` for arguments of the types of `examples`, as a function.
 
-    Called with other types it raises TypeError instead of being compiled again. With numba
-    switched off (NUMBA_DISABLE_JIT) it is the plain function. Compiles, or loads from the cache,
-    at once.
+    It is never compiled for other types: numbers are converted, a fraction to an integer by leaving
+    it out, and what is no number raises ValueError or TypeError. With numba switched off
+    (NUMBA_DISABLE_JIT) it is the plain function. Compiles, or loads from the cache, at once.
     """
     if not hasattr(kernel, "get_overload"):
         return kernel

@@ -207,6 +207,7 @@ class Clock(simpy.Environment):
 
     def schedule(self, event: Any, priority: Any = NORMAL, delay: Any = 0) -> None:
         """Let an event happen after a delay: what all events of simpy call."""
+        assert priority in (URGENT, NORMAL), priority  # a bit of the key; simpy has no other
         events = self.events
         events.add(events.now_ns + _whole(delay), priority, event)
 

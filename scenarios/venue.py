@@ -217,7 +217,7 @@ class VenueConnection(Receiver):
         return self._simulation.markets[instrument_id]
 
     def usd_price(self, currency: str) -> float:
-        return self._simulation.house.market.usd[currency]
+        return self._house.market.usd[currency]
 
     def account(self) -> VenueAccount:
         return self._view

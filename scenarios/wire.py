@@ -8,13 +8,13 @@ orders costs one event on the way there and one on the way back, with all his re
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from mypy_extensions import mypyc_attr
 
 from scenarios.clock import EventList, Queued
 
-NEVER_NS = -1
+_NOT_YET_NS: Final = -1
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -61,7 +61,7 @@ class Wire:
         self._list = events
         self._line = events.new_line(latency_ns)
         self._after = after
-        self._sent_ns = NEVER_NS
+        self._sent_ns = _NOT_YET_NS
         self._arrivals: Arrivals | None = None
         self.events = 0
 
@@ -74,6 +74,6 @@ class Wire:
             return
         self._arrivals = arrivals = Arrivals((receiver, kind, content), self._after)
         # Without a latency the event may have happened while its moment still lasts.
-        self._sent_ns = now if self._line.delay_ns else NEVER_NS
+        self._sent_ns = now if self._line.delay_ns else _NOT_YET_NS
         self.events += 1
         self._list.add_to(self._line, arrivals)

@@ -58,13 +58,25 @@ def _cost(venue: Venue, trader: Account) -> None:
     next(p for p in trader.positions.values() if p.lots == 3_000).cost_atoms += 7
 
 
+def _interest(venue: Venue, trader: Account) -> None:
+    venue.house.listings["BTC-USDT-SWAP"].open_interest_lots -= 1
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (_ledger, ["USDT: the parts exceed the custody by 1", "trader, USDT: the ledger has"]),
         (_debt, ["BTC: accounts owe", "trader, BTC: the ledger has"]),
         (_table, ["trader, USDT: the ledger has"]),
-        (_lots, ["trader, BTC-USDT-SWAP: holds 3001", "BTC-USDT-SWAP: positions sum to 1 lots"]),
+        (
+            _lots,
+            [
+                "trader, BTC-USDT-SWAP: holds 3001",
+                "BTC-USDT-SWAP: positions sum to 1 lots",
+                "BTC-USDT-SWAP: longs sum to 3001 lots",
+            ],
+        ),
+        (_interest, ["BTC-USDT-SWAP: longs sum to 3000 lots, the open interest is 2999"]),
         (_cost, ["trader, BTC-USDT-SWAP: cost"]),
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",
