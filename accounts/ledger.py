@@ -64,7 +64,7 @@ class Ledger:
         """Move `atoms` (either sign) from `debit` to `credit`, which must share a currency. O(1).
 
         ValueError where a booking to be recorded does not fit into int64 (92 billion units of a
-        currency of 8 decimals): nothing is moved, and the run must end.
+        currency of 8 decimals): nothing is moved or recorded.
         """
         if atoms == 0:
             return
@@ -72,12 +72,17 @@ class Ledger:
             debit, credit, atoms = credit, debit, -atoms
         if self.recording:
             journal = self._journal
-            write_i64_le(journal, time_ns)
-            write_i64_le(journal, kind)
-            write_i64_le(journal, debit)
-            write_i64_le(journal, credit)
-            write_i64_le(journal, atoms)
-            write_i64_le(journal, reference)
+            before = len(journal)
+            try:
+                write_i64_le(journal, time_ns)
+                write_i64_le(journal, kind)
+                write_i64_le(journal, debit)
+                write_i64_le(journal, credit)
+                write_i64_le(journal, atoms)
+                write_i64_le(journal, reference)
+            except ValueError:
+                journal.truncate(before)  # no half of a row
+                raise
         balances = self.balances
         # Written out: `+=` on an item is a call for any object where this is compiled.
         balances[debit] = balances[debit] - atoms

@@ -161,4 +161,7 @@ def test_the_journal_holds_what_was_booked_since_the_last_flush() -> None:
     assert ledger.balances == plain.balances and plain.flush() is None
     with pytest.raises(ValueError, match="too large"):
         ledger.post(1, 3, 0, 1, 2**63, 0)
-    assert ledger.balances == plain.balances
+    assert ledger.balances == plain.balances and ledger.unflushed == 0
+    ledger.post(1, 3, 0, 1, 2**63 - 1, 0)  # the next booking stands as if nothing had been
+    batch = ledger.flush()
+    assert batch is not None and batch.rows.tolist() == [[1, 3, 0, 1, 2**63 - 1, 0]]
