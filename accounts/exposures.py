@@ -1,7 +1,7 @@
 """The exposure tables of all accounts: what risk sees, updated in place on every fill and order.
 
 The tables are numpy arrays laid out in `risk.order_tables`; this class owns them, hands out their
-rows and calls the kernels of `risk.order_kernels`. Nothing here decides anything.
+rows and calls the kernels of `risk.order_calls`. Nothing here decides anything.
 
 Cost: an order or a fill O(columns); a mark O(1) here, O(positions + orders) per account on first
 use.
@@ -13,15 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from risk import forced_limits as limits
 from risk import layout as at
-from risk import order_kernels as kernels
-from risk import order_rows as rows
-from risk import order_standing as standing
 from risk import order_tables as t
-from risk import order_trials as trials
-from risk import order_watch as watch
-from risk.direct_calls import direct
+from risk.order_calls import order_calls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +24,7 @@ if TYPE_CHECKING:
 
     from accounts.account import Position
     from accounts.market import Market
+    from risk.order_trials import Figures
 
 _COLUMNS: Final = {
     "positions": t.POSITION_COLUMNS,
@@ -103,10 +98,8 @@ class Exposures:
         self._moved = np.zeros((_ANCHORS, 1 + prices))
         self._anchor, self._anchor_version = 0, 0
         self._bind_market()
-        x = self._x
-        self._place = direct(kernels.place, 0, 0, 0, 0, 0, True, x)
-        self._cancel = direct(kernels.cancel, 0, x)
-        self._fill = direct(kernels.fill, *([0] * 13), x)
+        self._calls = calls = order_calls()
+        self._place, self._cancel, self._fill = calls.place, calls.cancel, calls.fill
 
     def _allocate(self, name: str, rows: int) -> None:
         dtype = np.float64 if name in _FLOATS else np.int64
@@ -152,7 +145,7 @@ class Exposures:
     def add_account(self, *, auto_borrow: bool, mode: int = t.PORTFOLIO_MODE) -> int:
         """A row for a new account."""
         row = self._row("accounts")
-        rows.open_account(row, mode, int(auto_borrow), self._anchor, self._x)
+        self._calls.open_account(row, mode, int(auto_borrow), self._anchor, self._x)
         self._anchor_counts[self._anchor] += 1
         return row
 
@@ -165,7 +158,7 @@ class Exposures:
         row = self._row("currencies")
         self._currency_rows[account, currency] = row
         unit = self._unit_rows.get((account, self.market.unit_of[currency]), t.NONE)
-        rows.open_currency(row, account, currency, unit, self._x)
+        self._calls.open_currency(row, account, currency, unit, self._x)
         return row
 
     def unit_row(self, account: int, unit: int) -> int:
@@ -176,12 +169,12 @@ class Exposures:
         base = self.currency_row(account, self.market.unit_base[unit])
         row = self._row("units")
         self._unit_rows[account, unit] = row
-        rows.open_unit(row, account, unit, base, self.market.unit_from[unit], self._x)
+        self._calls.open_unit(row, account, unit, base, self.market.unit_from[unit], self._x)
         return row
 
     def set_mode(self, account: int, mode: int, *, auto_borrow: bool) -> None:
         """An account's figures follow another mode from now on."""
-        kernels.set_mode(account, mode, int(auto_borrow), self._x)
+        self._calls.set_mode(account, mode, int(auto_borrow), self._x)
 
     def set_leverage(self, position: int, leverage: float) -> None:
         """Leverage of a position row, where the account's mode has one; it has no dirty flag."""
@@ -193,7 +186,7 @@ class Exposures:
         unit = self.unit_row(account, int(self.market.instruments[instrument, t.I_UNIT]))
         row = self._row("positions")
         leverage = round(self.market.default_leverage * LEVERAGE_SCALE)
-        rows.open_position(row, account, instrument, unit, settle, base, leverage, self._x)
+        self._calls.open_position(row, account, instrument, unit, settle, base, leverage, self._x)
         return row
 
     def order_row(self) -> int:
@@ -220,7 +213,7 @@ class Exposures:
 
     def add_order(self, row: int, position: int, side: int, price: int, lots: int) -> None:
         """Book an order without a check (liquidation)."""
-        kernels.book(row, position, side, price, lots, self._x)
+        self._calls.book(row, position, side, price, lots, self._x)
 
     def remove_order(self, row: int) -> None:
         """Take an order out of the sums and free its row. O(columns)."""
@@ -234,7 +227,7 @@ class Exposures:
     def with_order(self, row: int) -> None:
         """Undo `without_order`."""
         order = self.orders[row].tolist()
-        kernels.book(
+        self._calls.book(
             row, order[t.O_POSITION], order[t.O_SIDE], order[t.O_PRICE], order[t.O_LOTS], self._x
         )
 
@@ -242,11 +235,11 @@ class Exposures:
         """Give a booked order other terms, without a check. O(columns)."""
         self._cancel(row, self._x)
         order = self.orders[row].tolist()
-        kernels.book(row, order[t.O_POSITION], order[t.O_SIDE], price, lots, self._x)
+        self._calls.book(row, order[t.O_POSITION], order[t.O_SIDE], price, lots, self._x)
 
     def reduce_order(self, row: int, lots: int) -> None:
         """An order keeps `lots`. O(columns)."""
-        kernels.reduce(row, lots, self._x)
+        self._calls.reduce(row, lots, self._x)
 
     def fill(
         self,
@@ -288,34 +281,34 @@ class Exposures:
 
     def set_holding(self, position: Position, settle: int) -> None:
         """A position changed outside a fill; settle: its settlement currency's new net cash."""
-        kernels.set_holding(position.row, position.lots, position.cost_atoms, settle, self._x)
+        self._calls.set_holding(position.row, position.lots, position.cost_atoms, settle, self._x)
 
     def set_cash(self, row: int, atoms: int) -> None:
         """The net cash of currency row `row` changed. O(1)."""
-        kernels.set_cash(row, atoms, self._x)
+        self._calls.set_cash(row, atoms, self._x)
 
     def set_cap(self, row: int, coins: float) -> None:
         """The user's cap on spot in use."""
-        kernels.set_cap(row, coins, self._x)
+        self._calls.set_cap(row, coins, self._x)
 
     # --- figures -----------------------------------------------------------------------------
 
     def figures(self, account: int) -> NDArray[np.float64]:
         """The totals of one account, brought up to date: a view, columns T_* of order_tables."""
-        kernels.figures(account, self._x)
+        self._calls.figures(account, self._x)
         row: NDArray[np.float64] = self.account_sums[account]
         return row
 
     def all_figures(self) -> NDArray[np.float64]:
         """The totals of all accounts, brought up to date: (accounts, T_*), a view."""
         count = self.used["accounts"]
-        kernels.all_figures(count, self._x)
+        self._calls.all_figures(count, self._x)
         figures: NDArray[np.float64] = self.account_sums[:count]
         return figures
 
     def recompute(self, account: int) -> None:
         """Rebuild one account's sums from its positions and orders, needed or not."""
-        kernels.recompute(account, self._x)
+        self._calls.recompute(account, self._x)
 
     def watch(self) -> NDArray[np.float64]:
         """As `all_figures`, but accounts that cannot have crossed a threshold keep older figures.
@@ -327,7 +320,7 @@ class Exposures:
         if len(self._looked) < count:
             self._looked, self._weak, self._over = np.zeros((3, len(self.accounts)), np.int64)
         market = self.market
-        self._anchor, found, weak = watch.watch(
+        self._anchor, found, weak = self._calls.watch(
             count,
             self._anchor if self._anchor_version == market.version else t.NONE,
             self._anchor_prices,
@@ -354,7 +347,7 @@ class Exposures:
         """Accounts to look at after `watch`, and those to compare again at the next mark; see
         `order_standing.flag`."""
         flagged, kept = np.empty((2, len(self.weak) + len(unsettled)), np.int64)
-        found, left = standing.flag(
+        found, left = self._calls.flag(
             self.weak, unsettled, states, next_warning_ns, apart, now_ns, flagged, kept, self._x
         )
         return flagged[:found], kept[:left]
@@ -362,32 +355,30 @@ class Exposures:
     def over_borrow_limit(self) -> list[int]:
         """Of the accounts that the last `watch` looked at, those with open orders whose fills would
         borrow beyond a limit, ascending. O(looked at + currencies of those with orders)."""
-        found = watch.over_borrow_limit(self.looked, self._over, self._x)
+        found = self._calls.over_borrow_limit(self.looked, self._over, self._x)
         numbers: list[int] = self._over[:found].tolist()
         return numbers
 
     # --- what a liquidation step asks ------------------------------------------------------------
 
-    def standing(self, account: int) -> trials.Figures:
+    def standing(self, account: int) -> Figures:
         """Adjusted equity, requirement, equity, MMR and IMR of one account, brought up to date."""
-        figures: trials.Figures = trials.standing(account, self._x)
+        figures: Figures = self._calls.standing(account, self._x)
         return figures
 
     def shift(self, position: int, signed_lots: int, price: float, charge_atoms: int) -> None:
         """Trade in the tables only, to see what it would do; undone by the opposite call."""
-        kernels.shift(position, signed_lots, price, charge_atoms, self._x)
+        self._calls.shift(position, signed_lots, price, charge_atoms, self._x)
 
-    def trial(
-        self, position: int, signed_lots: int, price: float, charge_atoms: int
-    ) -> trials.Figures:
+    def trial(self, position: int, signed_lots: int, price: float, charge_atoms: int) -> Figures:
         """`standing` of the account after a trade that is not made; price in ticks."""
-        tried: trials.Figures = trials.trial(position, signed_lots, price, charge_atoms, self._x)
+        tried: Figures = self._calls.trial(position, signed_lots, price, charge_atoms, self._x)
         return tried
 
     def components(self, unit_row: int) -> tuple[list[float], float, float]:
         """Margin components of the positions of a unit row, columns OUT_* of `layout`, the largest,
         and its spot in use, signed; USD. The account's figures are up to date afterwards."""
-        largest, use = trials.components(unit_row, self._x)
+        largest, use = self._calls.components(unit_row, self._x)
         return self._margins.tolist(), largest, use
 
     def unit_sum(self, unit_row: int, column: int) -> float:
@@ -396,19 +387,19 @@ class Exposures:
 
     def charge_usd(self, position: int) -> float:
         """Raw MR7 charge of a position row, USD."""
-        charge: float = limits.charge_usd(position, self._x)
+        charge: float = self._calls.charge_usd(position, self._x)
         return charge
 
     def bankruptcy_ticks(self, position: int) -> int:
         """See `forced_limits.bankruptcy_ticks`."""
-        ticks: int = limits.bankruptcy_ticks(position, self._x)
+        ticks: int = self._calls.bankruptcy_ticks(position, self._x)
         return ticks
 
     def forced_limit(
         self, position: int, side: int, slippage: float, low_ticks: int, high_ticks: int
     ) -> tuple[int, int, bool, float]:
         """See `forced_limits.forced_limit`."""
-        found: tuple[int, int, bool, float] = limits.forced_limit(
+        found: tuple[int, int, bool, float] = self._calls.forced_limit(
             position, side, slippage, low_ticks, high_ticks, self._x
         )
         return found
@@ -420,7 +411,7 @@ class Exposures:
     def units_by_margin(self, account: int) -> list[tuple[int, int, float]]:
         """(unit number, unit row, MMR) of each unit of an account, after `figures`; the largest
         margin first, and of equal ones the lowest number."""
-        count = trials.units_by_margin(account, self._units, self._x)
+        count = self._calls.units_by_margin(account, self._units, self._x)
         return [(int(unit), int(row), mmr) for unit, row, mmr in self._units[:count].tolist()]
 
 
