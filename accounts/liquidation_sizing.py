@@ -254,13 +254,6 @@ def share_needed(before: Standing, after: Standing, stop_ratio: float, grain: fl
     return min(1.0, math.ceil(share / grain - 1e-9) * grain) if grain > 0.0 else share
 
 
-def partly(before: Standing, after: Standing, share: float) -> Standing:
-    """The account after a share of a step, by the same linear estimate."""
-    return Standing(
-        *((1.0 - share) * was + share * would for was, would in zip(before, after, strict=True))
-    )
-
-
 def best_first(steps: list[Step]) -> list[Step]:
     """Most helpful first; the more liquid and then the earlier listed where equal."""
     if len(steps) < 2:

@@ -120,11 +120,6 @@ _EXPIRY_HOUR_UTC: Final = 8
 _ID_FORMS: Final = "BASE-QUOTE, BASE-QUOTE-SWAP, BASE-QUOTE-yymmdd or BASE-USD-yymmdd-STRIKE-C|P"
 
 
-def option_tick(price: Decimal) -> Decimal:
-    """Return the tick (coin) at an option price in coin: 0.0001 below 0.005, else 0.0005."""
-    return OPTION_TICK if price < OPTION_COARSE_FROM else OPTION_COARSE_TICK
-
-
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """An instrument and its exact value function.

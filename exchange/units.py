@@ -93,19 +93,3 @@ def to_steps(value: str | int | Decimal, step: Decimal, field: str) -> int:
     if steps.denominator != 1:
         raise ValueError(f"{field}: {value} is not a multiple of {step}")
     return steps.numerator
-
-
-def floor_steps(value: Decimal | Fraction, step: Decimal) -> int:
-    """Return the largest integer n with n * step <= value."""
-    return Fraction(value) // Fraction(step)
-
-
-def ceil_steps(value: Decimal | Fraction, step: Decimal) -> int:
-    """Return the smallest integer n with n * step >= value."""
-    return -(-Fraction(value) // Fraction(step))
-
-
-def round_steps(value: Decimal | Fraction, step: Decimal) -> int:
-    """Return value / step rounded half to even: an index or mark price published in ticks."""
-    steps = Fraction(value) / Fraction(step)
-    return divide_rounded(steps.numerator, steps.denominator)

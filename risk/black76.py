@@ -239,17 +239,6 @@ def option_theta(forward: float, strike: float, years: float, sigma: float) -> f
 
 
 @njit(cache=True)
-def option_values(
-    forward: Floats, strike: Floats, years: Floats, sigma: Floats, is_call: NDArray[np.bool_]
-) -> Floats:
-    """Values of many options: float64 (options,), USD per coin; all inputs of the same length."""
-    values = np.empty(forward.size)
-    for i in range(forward.size):
-        values[i] = option_value(forward[i], strike[i], years[i], sigma[i], is_call[i])
-    return values
-
-
-@njit(cache=True)
 def price_adjusted_greeks(
     forward: float, strike: float, years: float, sigma: float, is_call: bool
 ) -> tuple[float, float, float, float, float]:

@@ -69,8 +69,3 @@ def chargeable_liability(cash: float, equity: float, free_limit: float, auto_bor
         return max(0.0, liability - free_limit)
     borrowed = min(liability, max(0.0, -cash))
     return borrowed + max(0.0, liability - borrowed - free_limit)
-
-
-def hourly_interest(rules: RuleSet, currency: str, chargeable: float) -> float:
-    """Interest of one hour on a chargeable liability, coins.  Source: 8.1, 16.13."""
-    return max(0.0, chargeable) * rules.currency(currency).daily_interest / HOURS_PER_DAY

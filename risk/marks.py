@@ -215,22 +215,3 @@ def forward_at(
     times = [days_to_expiry(e, time_ns) for e in known]
     basis = [math.log(futures[e] / spot_usd) / t for e, t in zip(known, times, strict=True)]
     return spot_usd * math.exp(float(np.interp(days, times, basis)) * days)
-
-
-def smoothed_basis(premiums: Sequence[float] | Floats, samples: int) -> float:
-    """Mean of the last `samples` premiums (mid - index), 0 where there is none.
-
-    The mean is an exact sum, so that it does not depend on how the window was filled.
-    Source: 11.2.
-    """
-    window = premiums[-samples:] if samples > 0 else premiums[:0]
-    return math.fsum(window) / len(window) if len(window) else 0.0
-
-
-def smoothed_mark(index_price: float, premiums: Sequence[float] | Floats, samples: int) -> float:
-    """Mark of a perpetual or a future: index + MA(mid - index), in the index's units.
-
-    Never below a hundredth of the index: a one-sided book must not turn a mark negative.
-    Source: 11.2.
-    """
-    return max(0.01 * index_price, index_price + smoothed_basis(premiums, samples))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.liquidation_sizing import partly, share_needed
+from accounts.liquidation_sizing import share_needed
 from accounts.liquidation_steps import Standing
 
 COLLATERAL = 1_000.0
@@ -21,11 +21,18 @@ BEFORE = Standing(COLLATERAL + UNREALISED, MARGIN, COLLATERAL + UNREALISED, MARG
 CLOSED = Standing(BEFORE.adjusted - FEE_SHARE * MARGIN, 0.0, 0.0, 0.0, 0.0)
 
 
+def _partly(before: Standing, after: Standing, share: float) -> Standing:
+    """The account after a share of a step, by a linear estimate."""
+    return Standing(
+        *((1.0 - share) * was + share * would for was, would in zip(before, after, strict=True))
+    )
+
+
 @pytest.mark.parametrize(
     ("share", "ratio"), [(0.2, 0.999), (0.4, 0.856), (0.6, 0.666), (0.8, 0.399)]
 )
 def test_published_ratios(share: float, ratio: float) -> None:
-    now = partly(BEFORE, CLOSED, share)
+    now = _partly(BEFORE, CLOSED, share)
     assert round(now.requirement / now.adjusted, 3) == ratio
 
 

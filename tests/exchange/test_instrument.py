@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.instrument import InstrumentKind, option_tick, parse_instrument
+from exchange.instrument import InstrumentKind, parse_instrument
 from exchange.units import atoms_per_unit
 
 SPOT, PERPETUAL, FUTURE, OPTION = InstrumentKind
@@ -232,9 +232,7 @@ def test_value_atoms_of_known_trades() -> None:
     assert parse_instrument("BTC-USD-250328-100000-C").value_atoms(125, 5) == 62_500
 
 
-def test_option_tick_rule() -> None:
-    assert option_tick(Decimal("0.0049")) == Decimal("0.0001")
-    assert option_tick(Decimal("0.005")) == Decimal("0.0005")
+def test_option_ticks_are_coarser_above() -> None:
     option = parse_instrument("BTC-USD-250328-100000-C")
     on_grid = [ticks for ticks in range(-2, 62) if option.is_on_tick(ticks)]
     assert on_grid == [*range(1, 51), 55, 60]

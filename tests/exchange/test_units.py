@@ -64,14 +64,14 @@ def test_parse_positive(value: str | int) -> None:
 
 
 @given(st.integers(-(10**9), 10**9), st.sampled_from(["0.1", "0.0005", "0.000000001", "5"]))
-def test_steps_bracket_the_value(millionths: int, step_text: str) -> None:
-    value, step = Fraction(millionths, 10**6), Decimal(step_text)
-    low, high = units.floor_steps(value, step), units.ceil_steps(value, step)
-    assert low * Fraction(step) <= value <= high * Fraction(step)
-    assert high - low <= 1
-    assert units.round_steps(value, step) in (low, high)
-    if low == high:
-        assert units.to_steps(Decimal(millionths).scaleb(-6), step, "price") == low
+def test_to_steps_takes_whole_multiples_only(millionths: int, step_text: str) -> None:
+    value, step = Decimal(millionths).scaleb(-6), Decimal(step_text)
+    whole, rest = divmod(Fraction(value), Fraction(step))
+    if rest:
+        with pytest.raises(ValueError, match=r"price: .* is not a multiple of"):
+            units.to_steps(value, step, "price")
+    else:
+        assert units.to_steps(value, step, "price") == whole
 
 
 def test_to_steps_refuses_uneven_values() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 
-import numpy as np
 import pytest
 import QuantLib as ql
 from hypothesis import given, settings
@@ -17,7 +16,6 @@ from risk.black76 import (
     option_gamma,
     option_theta,
     option_value,
-    option_values,
     option_vega,
     scaled_erfc,
 )
@@ -110,14 +108,6 @@ def test_greeks_at_once_are_those_one_by_one(years: float, sigma: float, call: b
         terms = 100.0, strike, years, sigma
         one_by_one = option_delta(*terms, call), option_vega(*terms), option_gamma(*terms)
         assert delta_vega_gamma(*terms, call) == one_by_one
-
-
-def test_vector_equals_scalar() -> None:
-    strikes = np.linspace(1.0, 300.0, 50)
-    one = np.ones(50)
-    values = option_values(100.0 * one, strikes, 0.3 * one, 0.7 * one, strikes > 100.0)
-    single = [option_value(100.0, k, 0.3, 0.7, bool(k > 100.0)) for k in strikes]
-    assert values.tolist() == single
 
 
 @pytest.mark.parametrize("x", [0.0, 0.3, 0.46875, 0.5, 1.0, 3.999, 4.0, 4.001, 5.5])

@@ -76,10 +76,3 @@ def test_forwards() -> None:
     assert half == pytest.approx(60_000.0 * (61_200.0 / 60_000.0) ** 0.5)
     assert marks.forward_at(NOW, NOW, 60_000.0, curve) == 60_000.0
     assert marks.forward_at(thirty, NOW, 60_000.0, {}) == 60_000.0
-
-
-def test_smoothed_marks() -> None:
-    assert marks.smoothed_basis([], 60) == 0.0
-    assert marks.smoothed_basis([5.0, 1.0, 3.0], 2) == 2.0
-    assert marks.smoothed_mark(100.0, [1.0, 3.0], 60) == 102.0
-    assert marks.smoothed_mark(100.0, [-500.0], 60) == 1.0

@@ -10,7 +10,6 @@ from risk.borrowing import (
     borrow_array,
     borrow_arrays,
     chargeable_liability,
-    hourly_interest,
     interest_free_limit,
 )
 from risk.collateral import discount_array, discount_arrays, discount_rate
@@ -96,5 +95,3 @@ def test_interest() -> None:
     assert chargeable_liability(100.0, -80.0, 100.0, auto_borrow=True) == 0.0
     assert chargeable_liability(-30.0, 10.0, 0.0, auto_borrow=True) == 0.0
     assert chargeable_liability(-30.0, -80.0, 50.0, auto_borrow=False) == 30.0
-    assert hourly_interest(RULES, "USDT", 240_000.0) == pytest.approx(240_000.0 * 0.0003 / 24.0)
-    assert hourly_interest(RULES, "BTC", -1.0) == 0.0
