@@ -18,6 +18,7 @@ SMALL = {
     "book": ["--operations", "3000", "--naive-operations", "300", "--rounds", "1"],
     "flame": ["--end", "2020-03-12T10:34:20Z"],
     "growth": ["--scale", "0.02", "--only", "accounts,options"],
+    "memory": ["--mib", "1"],
     "mark_tick": ["--accounts", "200", "--ticks", "3"],
     "order_check": ["--n", "200"],
     "order_life": ["--n", "2000"],
