@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from agents.draws import Draws
 from agents.parameters import AgentParameters
 from agents.setup import AccountPlan, InitialPosition, Setup
 from exchange.order import OrderRequest, OrderType, Side
-from risk import order_kernels
+from risk.order_calls import OrderCalls, order_calls
 from scenarios.clock import Clock
 from scenarios.run import run_scenario
 from scenarios.simulation import Simulation
@@ -81,14 +80,14 @@ class LadderAgent(Agent):
 
 
 class Counted:
-    """Stands in for the module of the order kernels and counts its calls by name."""
+    """Stands in for the kernels that an exchange calls and counts its calls by name."""
 
-    def __init__(self, module: ModuleType) -> None:
-        self.module = module
+    def __init__(self, kernels: OrderCalls) -> None:
+        self.kernels = kernels
         self.calls: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        kernel = getattr(self.module, name)
+        kernel = getattr(self.kernels, name)
 
         def counting(*arguments: Any) -> Any:
             self.calls[name] += 1
@@ -103,8 +102,8 @@ def work(
     """(kernel calls, simpy events, fills) of the same orders beside so many other accounts."""
     file = tmp_path / "quiet.toml"
     file.write_text(SCENARIO, encoding="utf-8")
-    counted = Counted(order_kernels)
-    monkeypatch.setattr(exposures, "kernels", counted)
+    counted = Counted(order_calls())
+    monkeypatch.setattr(exposures, "order_calls", lambda: counted)
     simulations: list[Simulation] = []
 
     def started(simulation: Simulation) -> None:
