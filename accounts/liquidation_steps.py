@@ -34,6 +34,8 @@ class Standing(NamedTuple):
     equity: float  # undiscounted
     maintenance: float
     initial: float
+    covering: float  # adjusted equity and initial margin as order control compares them
+    covered: float
 
     @property
     def ratio(self) -> float:

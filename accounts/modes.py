@@ -209,4 +209,4 @@ def _margin_in(house: ClearingHouse, account: Account, mode: AccountMode) -> Mar
         auto_borrow=account.auto_borrow and account.mode in BORROWING_MODES,
     )
     exposures.figures(number)
-    return Margin(figures[t.T_ADJUSTED], figures[t.T_IMR], figures[t.T_MMR], figures[t.T_RATIO])
+    return Margin(figures[t.T_COVERING], figures[t.T_COVERED], figures[t.T_MMR], figures[t.T_RATIO])

@@ -33,17 +33,17 @@ class OrderControl:
         house = self.house
         exposures, level = house.exposures, house.rules.liquidation.order_control
         occupied: list[tuple[float, int]] = []
-        initial = standing(house, account).initial
+        covered = standing(house, account).covered
         for order in account.orders.values():
             exposures.without_order(order.slot)
-            without = standing(house, account).initial
+            without = standing(house, account).covered
             exposures.with_order(order.slot)
-            if initial - without > 0.0:
-                occupied.append((without - initial, order.order_id))
+            if covered - without > 0.0:
+                occupied.append((without - covered, order.order_id))
         for _, order_id in sorted(occupied):
             house.cancel(now_ns, account.number, order_id, CancelReason.RISK_CONTROL)
             now = standing(house, account)
-            if now.adjusted >= level * now.initial:
+            if now.covering >= level * now.covered:
                 break
 
     # --- borrowing limits ----------------------------------------------------------------------

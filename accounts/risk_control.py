@@ -169,7 +169,7 @@ class RiskControl:
     def _state(self, now: Standing) -> AccountState:
         if now.ratio <= self.rules.start_ratio:
             return AccountState.PRE_LIQUIDATION
-        if now.adjusted < self.rules.order_control * now.initial:
+        if now.covering < self.rules.order_control * now.covered:
             return AccountState.ORDER_CONTROL
         if now.ratio <= self.rules.warning_ratio:
             return AccountState.WARNED

@@ -164,6 +164,7 @@ def totals(account: int, x: Ints) -> None:
     sums[account, t.T_SMALLEST] = min(min(none, buys), min(sells, every)) - pending
     sums[account, t.T_MMR] = maintenance
     sums[account, t.T_IMR] = initial + borrow_imr
+    sums[account, t.T_COVERING], sums[account, t.T_COVERED] = adjusted, initial + borrow_imr
     sums[account, t.T_EQUITY] = equity
     sums[account, t.T_BORROW_MMR] = borrow_mmr
     sums[account, t.T_FEE] = fee

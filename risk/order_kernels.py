@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from risk import order_sums
 from risk import order_tables as t
 from risk.order_figures import bring_up_to_date, totals
+from risk.order_modes import left_over
 from risk.order_sums import (
     add_order,
     dirty_currency,
@@ -172,20 +173,28 @@ def _fee_atoms(n: int, settle: int, x: Ints) -> int:
 
 
 @njit(cache=True)
+def _left_over(account: int, k: int, x: Ints) -> tuple[float, float]:
+    """Adjusted equity - IMR; in single-currency mode, of each currency that the order changes."""
+    if accounts_of(x)[account, t.A_MODE] == t.SINGLE_CURRENCY_MODE:
+        return left_over(account, k, x)
+    sums = account_sums_of(x)
+    return sums[account, t.T_ADJUSTED] - sums[account, t.T_IMR], np.inf
+
+
+@njit(cache=True)
 def _improves(n: int, k: int, side: int, price: int, lots: int, x: Ints) -> bool:
     """Rule (b): filled whole at its limit, the order does not lower adjusted equity - IMR.
 
     The order is not booked; the tables are left as they were.
     """
-    p, sums = positions_of(x), account_sums_of(x)
-    account = p[k, t.P_ACCOUNT]
-    fee_atoms = _fee_atoms(n, p[k, t.P_SETTLE], x)
-    before = sums[account, t.T_ADJUSTED] - sums[account, t.T_IMR]
+    account = positions_of(x)[k, t.P_ACCOUNT]
+    fee_atoms = _fee_atoms(n, positions_of(x)[k, t.P_SETTLE], x)
+    before, base_before = _left_over(account, k, x)
     shift(k, side * lots, float(price), fee_atoms, x)
     totals(account, x)
-    after = sums[account, t.T_ADJUSTED] - sums[account, t.T_IMR]
+    after, base_after = _left_over(account, k, x)
     shift(k, -side * lots, float(price), -fee_atoms, x)
-    return bool(after >= before)
+    return bool(after >= before and base_after >= base_before)
 
 
 @njit(cache=True)

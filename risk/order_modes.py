@@ -90,31 +90,62 @@ def position_margins(account: int, settle: int, x: Ints) -> tuple[float, float]:
 
 
 @njit(cache=True)
+def _alone(account: int, n: int, x: Ints) -> tuple[float, float, float, float]:
+    """Of currency row `n` for itself, USD: maintenance and initial margin of what is settled in it,
+    its equity, and the smallest equity in the four fill sets.
+
+    It counts in full, less its own orders' losses and fees; nothing is borrowed.
+    """
+    c, ct = currencies_of(x), currency_terms_of(x)
+    maintenance, initial = position_margins(account, n, x)
+    usd = ct[c[n, t.C_CURRENCY], t.K_USD] * ct[c[n, t.C_CURRENCY], t.K_SCALE]
+    held = c[n, t.C_CASH] + c[n, t.C_FUTURES] + c[n, t.C_OPTIONS]
+    buys = c[n, t.C_SPOT_BUYS] - c[n, t.C_LOSS_BUYS]
+    sells = c[n, t.C_SPOT_SELLS] - c[n, t.C_LOSS_SELLS]
+    losses = c[n, t.C_LOSS_BUYS] + c[n, t.C_LOSS_SELLS] + c[n, t.C_LOSS_SPOT]
+    pending = losses * usd + (c[n, t.C_FEE_BUYS] + c[n, t.C_FEE_SELLS]) * 1e-8
+    smallest = (held + min(0, buys, sells, buys + sells)) * usd - pending
+    return maintenance, initial, held * usd - pending, smallest
+
+
+@njit(cache=True)
 def weakest_currency(account: int, x: Ints) -> None:
     """Single-currency mode: let the currency with the least equity over margin stand for all.
 
-    Its equity in USD counts in full, less its own orders' losses and fees; nothing is borrowed.
+    Each comparison is made by one currency: the ratio by that of the lowest, the check of an order
+    by that of the least equity over initial margin in any fill set, order control by that of which
+    equity covers the smallest part of the initial margin.
     """
-    c, ct, sums = currencies_of(x), currency_terms_of(x), account_sums_of(x)
-    ratio, headroom = np.inf, np.inf
+    sums = account_sums_of(x)
+    ratio, headroom, least = np.inf, np.inf, np.inf
     n = accounts_of(x)[account, t.A_CURRENCY]
     while n != t.NONE:
-        maintenance, initial = position_margins(account, n, x)
+        maintenance, initial, equity, smallest = _alone(account, n, x)
         if initial > 0.0:
-            usd = ct[c[n, t.C_CURRENCY], t.K_USD] * ct[c[n, t.C_CURRENCY], t.K_SCALE]
-            held = c[n, t.C_CASH] + c[n, t.C_FUTURES] + c[n, t.C_OPTIONS]
-            buys = c[n, t.C_SPOT_BUYS] - c[n, t.C_LOSS_BUYS]
-            sells = c[n, t.C_SPOT_SELLS] - c[n, t.C_LOSS_SELLS]
-            losses = c[n, t.C_LOSS_BUYS] + c[n, t.C_LOSS_SELLS] + c[n, t.C_LOSS_SPOT]
-            pending = losses * usd + (c[n, t.C_FEE_BUYS] + c[n, t.C_FEE_SELLS]) * 1e-8
-            equity = held * usd - pending
-            smallest = (held + min(0, buys, sells, buys + sells)) * usd - pending
             if smallest - initial < headroom:
                 headroom = smallest - initial
                 sums[account, t.T_SMALLEST], sums[account, t.T_IMR] = smallest, initial
+            if equity / initial < least:
+                least = equity / initial
+                sums[account, t.T_COVERING], sums[account, t.T_COVERED] = equity, initial
             this = equity / maintenance if maintenance > 0.0 else np.inf
             if this < ratio:
                 ratio = this
                 sums[account, t.T_RATIO], sums[account, t.T_MMR] = this, maintenance
                 sums[account, t.T_ADJUSTED] = equity
-        n = c[n, t.C_NEXT]
+                sums[account, t.T_BORROW_MMR] = sums[account, t.T_FEE] = 0.0
+        n = currencies_of(x)[n, t.C_NEXT]
+
+
+@njit(cache=True)
+def left_over(account: int, k: int, x: Ints) -> tuple[float, float]:
+    """Single-currency mode: equity less initial margin of the currencies that a fill on position
+    row `k` changes, its settlement currency and, for spot, its base; inf where nothing needs any.
+    """
+    p, i = positions_of(x), instruments_of(x)
+    _, initial, equity, _ = _alone(account, p[k, t.P_SETTLE], x)
+    first = equity - initial if initial > 0.0 else np.inf
+    if i[p[k, t.P_INSTRUMENT], t.I_KIND] != t.SPOT:
+        return first, np.inf
+    _, initial, equity, _ = _alone(account, p[k, t.P_BASE], x)
+    return first, equity - initial if initial > 0.0 else np.inf

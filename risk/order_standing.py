@@ -32,7 +32,7 @@ def standing_of(account: int, x: Ints) -> int:
     sums, rules = account_sums_of(x), rules_of(x)
     if sums[account, t.T_RATIO] <= rules[t.R_START]:
         return PRE_LIQUIDATION
-    if sums[account, t.T_ADJUSTED] < rules[t.R_CONTROL] * sums[account, t.T_IMR]:
+    if sums[account, t.T_COVERING] < rules[t.R_CONTROL] * sums[account, t.T_COVERED]:
         return ORDER_CONTROL
     return WARNED if sums[account, t.T_RATIO] <= rules[t.R_WARNING] else HEALTHY
 

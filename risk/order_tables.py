@@ -118,7 +118,11 @@ T_RATIO: Final = 4
 T_EQUITY: Final = 5  # undiscounted
 T_BORROW_MMR: Final = 6
 T_FEE: Final = 7  # liquidation fee of the borrowings
-ACCOUNT_EXTRA: Final = 8
+# What order control compares: adjusted equity and initial margin; in single-currency mode, where
+# each of the figures above is that of the currency it is worst in, of the currency least covered.
+T_COVERING: Final = 8
+T_COVERED: Final = 9
+ACCOUNT_EXTRA: Final = 10
 
 # instruments (int64)
 I_UNIT: Final = 0

@@ -33,13 +33,14 @@ from risk.order_views import (
 )
 
 Ints = NDArray[np.int64]
-Figures = tuple[float, float, float, float, float]
+Figures = tuple[float, float, float, float, float, float, float]
 
 
 @njit(cache=True)
 def standing(account: int, x: Ints) -> Figures:
     """Figures of one account now, USD: adjusted equity, requirement (maintenance margin and
-    liquidation fee of the borrowings), undiscounted equity, maintenance and initial margin."""
+    liquidation fee of the borrowings), undiscounted equity, maintenance and initial margin, and the
+    two that order control compares."""
     bring_up_to_date(account, x)
     sums = account_sums_of(x)
     maintenance = sums[account, t.T_MMR]
@@ -49,6 +50,8 @@ def standing(account: int, x: Ints) -> Figures:
         sums[account, t.T_EQUITY],
         maintenance,
         sums[account, t.T_IMR],
+        sums[account, t.T_COVERING],
+        sums[account, t.T_COVERED],
     )
 
 

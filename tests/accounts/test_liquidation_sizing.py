@@ -17,8 +17,13 @@ UNREALISED = 0.1 * (54_800 - 60_000) - 1.0 * (3_400 - 3_000)  # -920
 MARGIN = 0.01 * (0.1 * 54_800 + 1.0 * 3_400)  # 88.8
 FEE_SHARE, GRAIN, TARGET = 0.5, 0.2, 0.9
 
-BEFORE = Standing(COLLATERAL + UNREALISED, MARGIN, COLLATERAL + UNREALISED, MARGIN, MARGIN)
-CLOSED = Standing(BEFORE.adjusted - FEE_SHARE * MARGIN, 0.0, 0.0, 0.0, 0.0)
+
+def _standing(equity: float, margin: float) -> Standing:
+    return Standing(equity, margin, equity, margin, margin, equity, margin)
+
+
+BEFORE = _standing(COLLATERAL + UNREALISED, MARGIN)
+CLOSED = _standing(BEFORE.adjusted - FEE_SHARE * MARGIN, 0.0)
 
 
 def _partly(before: Standing, after: Standing, share: float) -> Standing:
@@ -51,5 +56,5 @@ def test_own_rule_has_no_grain() -> None:
 
 
 def test_a_step_that_never_gets_there_is_taken_whole() -> None:
-    worse = Standing(70.0, 80.0, 70.0, 80.0, 80.0)
+    worse = _standing(70.0, 80.0)
     assert share_needed(BEFORE, worse, 1.2) == 1.0

@@ -2,7 +2,9 @@
 
 import pytest
 
-from accounts.account import AccountMode
+from accounts.account import Account, AccountMode
+from accounts.events import AccountState
+from accounts.insurance import InsuranceFunds
 from accounts.modes import (
     CheckCode,
     ineligible,
@@ -13,7 +15,9 @@ from accounts.modes import (
     switch,
 )
 from accounts.portfolio import portfolio_of
+from accounts.risk_control import RiskControl
 from exchange.events import OrderRejected, RejectReason
+from exchange.order import OrderType
 from risk import order_tables as t
 from risk.margin import margin_report
 from tests.accounts.venue import E8, Venue
@@ -157,3 +161,58 @@ def test_spot_caps_and_auto_borrow() -> None:
     assert isinstance(refused, OrderRejected)
     assert refused.reason is RejectReason.INSUFFICIENT_BALANCE
     venue.check()
+
+
+def _two_currencies(usdt: str, btc: str, leverage: float, *, long: bool) -> tuple[Venue, Account]:
+    """Long 1 BTC in USDT, maintenance 400 USD, and 10 million USD in BTC, maintenance 70,000."""
+    venue = Venue([SWAP, INVERSE])
+    trader = venue.house.open_account("trader", mode=AccountMode.SPOT_AND_FUTURES)
+    other = venue.account("other", USDT="1000000", BTC="10000")
+    for currency, amount in (("USDT", usdt), ("BTC", btc)):
+        venue.house.deposit(venue.now_ns, trader, currency, round(float(amount) * E8))
+    set_leverage(venue.house, trader, venue.house.listings[SWAP], leverage)
+    venue.trade(trader, other, SWAP, "100", "100000")
+    pair = (trader, other) if long else (other, trader)
+    venue.trade(*pair, INVERSE, "100000", "100000")
+    return venue, trader
+
+
+def test_the_weakest_currencys_margin_is_set_against_its_own_equity() -> None:
+    # USDT has the lower ratio, BTC less to spare; 5,000 USDT need not cover BTC's million
+    venue, trader = _two_currencies("5100", "10.08", 100.0, long=True)
+    order = venue.rests(trader, SWAP, "0.01", "99000")
+    figures = _figures(venue, trader)
+    assert figures[t.T_RATIO] == pytest.approx(5_050 / 400)
+    assert figures[t.T_COVERING] == pytest.approx(1_003_000)
+    assert figures[t.T_COVERED] == pytest.approx(1_000_000)
+    RiskControl(venue.house, InsuranceFunds(venue.house)).check(venue.now_ns)
+    assert trader.state is AccountState.HEALTHY
+    assert order in trader.orders
+
+
+def test_order_control_sees_the_currency_that_has_too_little() -> None:
+    # BTC has the lower ratio and much to spare, USDT 8,650 for its initial margin of 9,850
+    venue, trader = _two_currencies("10200", "10.6", 10.0, long=False)
+    order = venue.rests(trader, SWAP, "0.01", "99000")
+    venue.marks(BTC="98500")
+    figures = _figures(venue, trader)
+    assert figures[t.T_ADJUSTED] > 1_000_000
+    assert figures[t.T_COVERING] == pytest.approx(8_650, abs=1)
+    assert figures[t.T_COVERED] == pytest.approx(9_851, abs=1)
+    RiskControl(venue.house, InsuranceFunds(venue.house)).check(venue.now_ns)
+    assert trader.state is AccountState.ORDER_CONTROL
+    assert order not in trader.orders
+
+
+def test_the_last_rule_for_immediate_orders_compares_one_currency() -> None:
+    # short of initial margin in USDT: closing is allowed, opening more is not, whatever BTC has
+    venue, trader = _two_currencies("10200", "10.6", 10.0, long=False)
+    venue.marks(BTC="98500")
+    other = venue.house.accounts[1]
+    venue.rests(other, SWAP, "10", "98500")
+    closed = venue.send(trader, SWAP, "-10", "98500", OrderType.IOC)
+    assert not isinstance(closed[0], OrderRejected)
+    venue.rests(other, SWAP, "-10", "98500")
+    refused = venue.send(trader, SWAP, "10", "98500", OrderType.IOC)[0]
+    assert isinstance(refused, OrderRejected)
+    assert refused.reason is RejectReason.INSUFFICIENT_MARGIN

@@ -9,6 +9,7 @@ Source: portfolio-margin.md sections 9.7, 16.17; portfolio-file.md.
 from datetime import UTC, datetime
 from random import Random
 
+from accounts.account import AccountMode
 from accounts.clearing import ClearingHouse
 from accounts.listing import Listing
 from exchange.events import OrderRejected
@@ -49,7 +50,13 @@ RICH = 10**9  # units: more, in atoms, does not fit an int64
 class Trial:
     """One clearing house, an account with random holdings, and a bank that took the other side."""
 
-    def __init__(self, rng: Random, *, auto_borrow: bool = True) -> None:
+    def __init__(
+        self,
+        rng: Random,
+        *,
+        auto_borrow: bool = True,
+        mode: AccountMode = AccountMode.PORTFOLIO,
+    ) -> None:
         self.rng = rng
         # the limit sets the step that stress rows are rounded to; a lower one is a finer step
         instruments = [
@@ -64,7 +71,7 @@ class Trial:
         for stable in ("USDT", "USDC"):
             self.usd[stable] = rng.choice((1.0, 0.9995, 0.985, round(rng.uniform(0.9, 1.02), 4)))
         self.auto_borrow = auto_borrow
-        self.account = self.house.open_account("trader", auto_borrow=self.auto_borrow)
+        self.account = self.house.open_account("trader", mode=mode, auto_borrow=self.auto_borrow)
         self.bank = self.house.open_account("bank")
         for currency in USD:
             atoms = self.house.market.atoms[currency]
@@ -176,6 +183,7 @@ class Trial:
                 for o in account.orders.values()
             ],
             "spot_offset": dict(account.spot_caps),
+            "leverage": dict(account.leverage),
         }
 
     def _order(self, listing: Listing, side: int, lots: int, ticks: int) -> dict:

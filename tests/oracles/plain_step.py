@@ -27,7 +27,15 @@ def figures(house: ClearingHouse, account: Account) -> Standing:
     house.exposures.recompute(account.number)
     row = house.exposures.account_sums[account.number].tolist()
     requirement = row[t.T_MMR] + row[t.T_FEE]
-    return Standing(row[t.T_ADJUSTED], requirement, row[t.T_EQUITY], row[t.T_MMR], row[t.T_IMR])
+    return Standing(
+        row[t.T_ADJUSTED],
+        requirement,
+        row[t.T_EQUITY],
+        row[t.T_MMR],
+        row[t.T_IMR],
+        row[t.T_COVERING],
+        row[t.T_COVERED],
+    )
 
 
 def _charge(house: ClearingHouse, position: Position) -> float:
