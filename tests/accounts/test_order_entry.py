@@ -91,7 +91,7 @@ def test_a_quote_amount_sweeps_the_book(
     venue.check()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(990_000, 1_060_000), st.integers(1, 9)), max_size=6),
     st.integers(1, 30),

@@ -133,7 +133,7 @@ def test_an_amend_cannot_make_it_excessive() -> None:
     assert trader.orders[own].size_lots == 100
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.sampled_from(("reduce", "sell", "buy", "hit", "lift")), st.integers(1, 120)),

@@ -155,5 +155,5 @@ class BookMachine(RuleBasedStateMachine):
         assert self.entered_lots == 2 * self.filled_lots + self.cancelled_lots + resting
 
 
-BookMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+BookMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestBookMachine = BookMachine.TestCase

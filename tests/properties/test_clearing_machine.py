@@ -330,6 +330,5 @@ TestClearingMachine = ClearingMachine.TestCase
 TestClearingMachine.settings = settings(
     max_examples=25,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -261,7 +261,6 @@ TestIsolatedMachine = IsolatedMachine.TestCase
 TestIsolatedMachine.settings = settings(
     max_examples=40,
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 

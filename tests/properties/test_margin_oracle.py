@@ -82,7 +82,6 @@ def test_reports_agree_in_every_field_on_thousands(rules, mode, tmp_path):
 @given(portfolio=portfolios())
 @settings(
     max_examples=60,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[
         HealthCheck.too_slow,

@@ -150,7 +150,7 @@ def _moves(delta: float) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
     return alone + together
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     distance=_DISTANCES,
     sigma=_SIGMAS,

@@ -253,6 +253,5 @@ TestOrderEntryMachine = OrderEntryMachine.TestCase
 TestOrderEntryMachine.settings = settings(
     max_examples=20,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

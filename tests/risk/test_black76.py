@@ -47,7 +47,7 @@ SIGMA = st.floats(0.05, 4.0)
 
 
 @given(FORWARD, MONEYNESS, YEARS, SIGMA, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_quantlib_agrees(
     forward: float, moneyness: float, years: float, sigma: float, call: bool
 ) -> None:
@@ -60,7 +60,7 @@ def test_quantlib_agrees(
 
 
 @given(FORWARD, st.floats(-8.0, 8.0), st.floats(-1.0, 5.0), st.floats(0.0, 10.0))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_values_keep_their_bounds(
     forward: float, moneyness: float, years: float, sigma: float
 ) -> None:
@@ -116,7 +116,7 @@ def test_scaled_erfc(x: float) -> None:
 
 
 @given(FORWARD, st.floats(-0.6, 0.6), st.floats(0.01, 2.0), st.floats(0.1, 3.0), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_implied_volatility_inverts_the_value(
     forward: float, moneyness: float, years: float, sigma: float, call: bool
 ) -> None:

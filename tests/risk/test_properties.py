@@ -25,7 +25,7 @@ from tests.risk.samples import contract, market, random_account
 
 RULES = load_rules("okx-2025")
 SEEDS = st.integers(0, 10**9)
-FEW = settings(max_examples=100, deadline=None)
+FEW = settings(max_examples=100)
 
 
 def _figures(report: MarginReport) -> dict[str, float]:

@@ -100,7 +100,7 @@ def test_rounded_rows_are_close_and_multiples_of_their_quantum() -> None:
     ),
     st.randoms(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_sums_of_rounded_rows_do_not_depend_on_order(
     held: list[tuple[int, int]], random: object
 ) -> None:

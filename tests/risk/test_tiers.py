@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from risk.borrowing import (
@@ -73,7 +73,6 @@ def test_borrow_rates(
 
 
 @given(st.sampled_from(NAMES), st.floats(1e-9, 1e12))
-@settings(deadline=None)
 def test_padded_tables_say_the_same(coin: str, amount: float) -> None:
     c = NAMES.index(coin)
     discounts, borrows = discount_arrays(RULES, NAMES), borrow_arrays(RULES, NAMES)

@@ -80,9 +80,7 @@ def _leaves(value: object) -> list[object]:
     return [value]
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.sampled_from(PLACES), GARBAGE), min_size=1, max_size=2))
 def test_a_report_or_one_line(
     tmp_path: Path, changes: list[tuple[tuple[Any, ...], object]]
