@@ -2,7 +2,8 @@
 
 Sums run in a fixed order and fastmath is off, so that the same input gives the same bits. Column
 numbers are those of `layout`. Small kernels are inlined by force: a call that takes array views
-costs more in reference counting than in arithmetic. Plain twin: tests/oracles/plain_margin.py.
+costs more in reference counting than in arithmetic. Spot in use and the hedges of MR9 also take
+eight numbers at once (`eight`). Plain twin: tests/oracles/plain_margin.py.
 
 Source: portfolio-margin.md section 16.
 """
@@ -201,7 +202,7 @@ def tiered_charge(raw: float, params: Floats, unit: int) -> float:
 def _hedge(a: float, b: float) -> float:
     """What two cash deltas hedge of each other: the smaller size, if the signs differ."""
     # Without a branch, whose outcome is a coin toss.
-    return float(max(0.0, min(a, -b), min(-a, b)))
+    return max(0.0, min(a, -b), min(-a, b))
 
 
 @njit(cache=True, forceinline=True)

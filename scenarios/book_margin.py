@@ -1,7 +1,7 @@
 """Margin of all accounts of a book at any market, in one vectorised pass.
 
 What the accounts hold is laid out once; a new market costs one stress table and one pass, about
-0.03 us a position. Accounts in portfolio margin and in multi-currency margin are passed
+0.02 us a position. Accounts in portfolio margin and in multi-currency margin are passed
 separately. Equal to `risk.margin.margin_report` account by account.
 
 Source: portfolio-margin.md sections 4.3, 16.

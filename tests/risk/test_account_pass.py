@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -146,32 +147,71 @@ def test_every_instrument_has_delta_in_one_tenor_only() -> None:
 
 
 @njit
-def _all_operations(rows: np.ndarray, out: np.ndarray) -> tuple[float, float]:
+def _all_operations(rows: np.ndarray, places: np.ndarray, out: np.ndarray) -> tuple[bool, bool]:
     one, other = eight.load(rows, 0, 1), eight.load(rows, 1, 2)
-    eight.store(out, 0, 0, eight.times(one, 3.0))
-    eight.store(out, 1, 0, eight.product(one, other))
-    eight.store(out, 2, 0, eight.plus(one, other))
-    eight.store(out, 3, 0, eight.lesser(one, other))
-    eight.store(out, 4, 0, eight.greater(one, other))
-    eight.store(out, 5, 0, eight.below_zero(one))
-    eight.store(out, 6, 0, eight.negative(one))
-    return eight.least(one), eight.total(one)
+    eight.store(out, 0, 0, one * 3.0)
+    eight.store(out, 1, 0, one * other)
+    eight.store(out, 2, 0, 2.0 + one + other)
+    eight.store(out, 3, 0, one - other)
+    eight.store(out, 4, 0, min(one, other))
+    eight.store(out, 5, 0, max(one, other, 0.5))
+    eight.store(out, 6, 0, -abs(one))
+    eight.store(out, 7, 0, math.copysign(one, other))
+    eight.store(out, 8, 0, eight.pick(rows[1], places, 1))
+    eight.put(out[9], places, 1, one)
+    return eight.any_above(one, other), eight.any_above(one, 9.0)
 
 
 def test_eight_numbers_at_once() -> None:
     rows = np.random.default_rng(1).normal(0.0, 1.0, (2, 10))
-    out = np.zeros((7, 8))
-    least, total = _all_operations(rows, out)
+    out = np.zeros((10, 10))
+    places = np.array([0, 9, 3, 1, 4, 2, 8, 7, 5], np.uint32)
+    some, none = _all_operations(rows, places, out)
     one, other = rows[0, 1:9], rows[1, 2:10]
     expected = (
         one * 3.0,
         one * other,
-        one + other,
+        2.0 + one + other,
+        one - other,
         np.minimum(one, other),
-        np.maximum(one, other),
-        np.minimum(one, 0.0),
-        -one,
+        np.maximum(np.maximum(one, other), 0.5),
+        -np.abs(one),
+        np.copysign(one, other),
+        rows[1, places[1:]],
     )
-    assert np.array_equal(out, np.array(expected))
-    assert least == one.min()
-    assert total == pytest.approx(one.sum(), rel=1e-14)
+    assert np.array_equal(out[:9, :8], np.array(expected))
+    assert np.array_equal(out[9, places[1:]], one)
+    assert out[9, [0, 6]].tolist() == [0.0, 0.0]
+    assert some
+    assert not none
+
+
+@njit
+def _turn_and_sum(rows: np.ndarray, out: np.ndarray) -> None:
+    eight.store(out, 0, 0, eight.totals(rows, 1, 2))
+    eight.transpose(rows, 1, 2)
+
+
+def test_eight_rows_at_once() -> None:
+    rows = np.random.default_rng(2).normal(0.0, 1.0, (10, 11))
+    before, out = rows.copy(), np.zeros((1, 8))
+    _turn_and_sum(rows, out)
+    lines = before[1:9, 2:10]
+    halves = lines[:, :4] + lines[:, 4:]
+    quarters = halves[:, :2] + halves[:, 2:]
+    assert np.array_equal(out[0], quarters[:, 0] + quarters[:, 1])
+    assert np.array_equal(rows[1:9, 2:10], lines.T)
+    rows[1:9, 2:10] = lines
+    assert np.array_equal(rows, before)
+
+
+@pytest.mark.parametrize("name", ["okx-2025", "okx-2021"])
+def test_a_block_of_accounts_ends_anywhere(name: str) -> None:
+    """An account's figures do not depend on those that are passed with it."""
+    marks = _market(name)
+    held = _accounts(marks)
+    together, apart = np.empty((ACCOUNTS, ak.FULL_SIZE)), np.empty((ACCOUNTS, ak.FULL_SIZE))
+    ak.full_margin(held, marks, together)
+    for account in range(ACCOUNTS):
+        ak.margin_range(held, marks, apart, account, account + 1)
+    assert np.array_equal(together, apart)
