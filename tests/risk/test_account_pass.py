@@ -205,13 +205,24 @@ def test_eight_rows_at_once() -> None:
     assert np.array_equal(rows, before)
 
 
+def _repeated(held: ak.AccountArrays, times: int) -> ak.AccountArrays:
+    """The same accounts one after the other so many times."""
+
+    def starts(first: np.ndarray) -> np.ndarray:
+        return np.concatenate(([0], np.cumsum(np.tile(np.diff(first), times))))
+
+    rows = {name: np.tile(array, times) for name, array in held._asdict().items()}
+    rows["first_position"] = starts(held.first_position)
+    rows["first_balance"] = starts(held.first_balance)
+    return ak.AccountArrays(**rows)
+
+
 @pytest.mark.parametrize("name", ["okx-2025", "okx-2021"])
-def test_a_block_of_accounts_ends_anywhere(name: str) -> None:
-    """An account's figures do not depend on those that are passed with it."""
+def test_an_account_has_the_same_figures_in_any_block(name: str) -> None:
     marks = _market(name)
-    held = _accounts(marks)
-    together, apart = np.empty((ACCOUNTS, ak.FULL_SIZE)), np.empty((ACCOUNTS, ak.FULL_SIZE))
-    ak.full_margin(held, marks, together)
+    held, blocks = _accounts(marks), 2 * ak.BLOCK // ACCOUNTS + 1
+    many, alone = np.empty((blocks * ACCOUNTS, ak.FULL_SIZE)), np.empty((ACCOUNTS, ak.FULL_SIZE))
+    ak.full_margin(_repeated(held, blocks), marks, many)
     for account in range(ACCOUNTS):
-        ak.margin_range(held, marks, apart, account, account + 1)
-    assert np.array_equal(together, apart)
+        ak.margin_range(held, marks, alone, account, account + 1)
+    assert np.array_equal(many, np.tile(alone, (blocks, 1)))
