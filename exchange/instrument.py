@@ -388,7 +388,9 @@ def _contract_terms(
     terms.setdefault("contract_multiplier", Decimal(1))
     missing = [name for name in _Terms._fields if name not in terms]
     if missing:
-        known = ", ".join(sorted(_CONTRACTS))
+        known = ", ".join(
+            sorted(_OPTION_MULTIPLIERS if kind == InstrumentKind.OPTION else _CONTRACTS)
+        )
         raise ValueError(
             f"{instrument_id}: no default {', '.join(missing)} for {base}; "
             f"give them as overrides, or use one of {known}"

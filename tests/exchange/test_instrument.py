@@ -146,7 +146,10 @@ def test_default_fees(instrument_id: str, maker: str, taker: str) -> None:
         ("FOO-USDT", "no default tick, lot for FOO"),
         ("FOO-USDT-SWAP", "no default tick, lot, contract_value for FOO"),
         ("FOO-USD-SWAP", "no default tick for FOO"),
-        ("SOL-USD-250328-200-C", "no default contract_value for SOL"),
+        (
+            "SOL-USD-250328-200-C",
+            "no default contract_value for SOL; give them as overrides, or use one of BTC, ETH",
+        ),
         ("USDC-USDT-SWAP", "no default tick, lot, contract_value for USDC"),
     ],
 )
