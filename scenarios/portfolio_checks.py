@@ -47,8 +47,7 @@ def check_portfolio(file: PortfolioFile) -> dict[str, Instrument]:
     _check_duplicates("isolated", file.isolated, findings)
     _check_market_names(file.market, findings)
     _check_currencies(file, findings)
-    for name in file.leverage:
-        _instrument(f"leverage.{name}", name, findings)
+    _check_leverage(file, findings)
     if findings:
         raise UserError(with_rest(findings[0], len(findings) - 1))
     return instruments
@@ -202,6 +201,18 @@ def _check_currencies(file: PortfolioFile, findings: list[str]) -> None:
                     f" {', '.join(file.market.usd_index) or 'none'} or an entry in"
                     " [market.usd_index] is needed"
                 )
+
+
+def _check_leverage(file: PortfolioFile, findings: list[str]) -> None:
+    """A leverage is an instrument's, or a currency's: its lowest initial margin as a borrowing."""
+    for name in file.leverage:
+        if "-" in name:
+            _instrument(f"leverage.{name}", name, findings)
+        elif name != "USD" and name not in file.market.usd_index:
+            findings.append(
+                f"leverage.{name}: neither an instrument id such as BTC-USDT-SWAP nor a currency"
+                f" with a USD price ({', '.join(file.market.usd_index) or 'none'})"
+            )
 
 
 def time_ns(time: datetime) -> int:

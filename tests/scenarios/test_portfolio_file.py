@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from risk.margin import margin_report
+from risk.rules import load_rules
 from scenarios.errors import UserError
 from scenarios.portfolio_file import load, load_portfolio
 
@@ -178,6 +180,20 @@ def test_good_file(tmp_path: Path) -> None:
     (isolated,) = portfolio.isolated
     assert (isolated.size, isolated.margin) == (5.0, 50.0)
     assert isolated.contract.coins_per_contract == 0.001
+
+
+def test_leverage_of_a_currency_raises_the_initial_margin_of_its_borrowing(tmp_path: Path) -> None:
+    """Section 7.4: the initial margin rate is the tier's or 1/leverage, whichever is larger."""
+    path = tmp_path / "borrower.toml"
+    text = (
+        "time = 2025-01-15T10:26:41Z\n[market.usd_index]\nBTC = 100000.0\nUSDT = 1.0\n"
+        "[balances]\nBTC = 1\nUSDT = -10000\n[leverage]\n"
+    )
+    initial = {}
+    for lines in ("", "USDT = 4\n", "USDT = 20\n", "BTC = 2\n"):
+        path.write_text(text + lines)
+        initial[lines] = margin_report(load_portfolio(path), load_rules("okx-2025")).total_imr
+    assert initial == {"": 1_000, "USDT = 4\n": 2_500, "USDT = 20\n": 1_000, "BTC = 2\n": 1_000}
 
 
 def test_sell_order_is_negative(tmp_path: Path) -> None:
