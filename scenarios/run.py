@@ -66,8 +66,6 @@ def run_scenario(
     if keep:
         name = run_name(job.scenario.name, job.seed, job.tables)
         place = Path(out) if out is not None else RUNS / name
-    directory = None if place is None else _open_directory(job, place)
-    recorder = Recorder(place, job.instruments, record=job.scenario.recording.tables)
     start_ns, end_ns = job.path.start_ns, job.path.end_ns
     progress = None
     if on_progress is not None:
@@ -75,22 +73,52 @@ def run_scenario(
         def progress(now_ns: int) -> None:
             on_progress(now_ns, start_ns, end_ns)
 
-    with _quiet_collector():
-        gc.disable()  # accounts and books stand to the end: there is nothing to find in them
-        simulation = job.simulation(recorder, extra_agents)
-        gc.freeze()
-        gc.enable()
-        if on_start is not None:
-            on_start(simulation)
-        simulation.run(progress)
-    event_hash = recorder.close()
-    summary = _summary(job, simulation, recorder, event_hash)
-    summary["wall_seconds"] = round(time.perf_counter() - started, 3)
-    if directory is not None:  # pools and isolated positions have opened accounts meanwhile
-        directory.manifest["accounts"] = [a.name for a in simulation.house.accounts]
-        directory.finish(summary, event_hash, recorder.rows)
-        summary["folder"] = str(place)
+    with _results_folder(job, place) as directory:
+        recorder = Recorder(place, job.instruments, record=job.scenario.recording.tables)
+        with _quiet_collector():
+            gc.disable()  # accounts and books stand to the end: there is nothing to find in them
+            simulation = _opened(job, recorder, extra_agents, directory)
+            gc.freeze()
+            gc.enable()
+            if on_start is not None:
+                on_start(simulation)
+            simulation.run(progress)
+        event_hash = recorder.close()
+        summary = _summary(job, simulation, recorder, event_hash)
+        summary["wall_seconds"] = round(time.perf_counter() - started, 3)
+        if directory is not None:  # pools and isolated positions have opened accounts meanwhile
+            directory.manifest["accounts"] = [a.name for a in simulation.house.accounts]
+            directory.finish(summary, event_hash, recorder.rows)
+            summary["folder"] = str(place)
     return summary
+
+
+@contextmanager
+def _results_folder(job: Job, place: Path | None) -> Iterator[RunDirectory | None]:
+    """The results folder, locked for other runs until the end; None where nothing is kept."""
+    if place is None:
+        yield None
+        return
+    directory = _open_directory(job, place)
+    try:
+        yield directory
+    finally:
+        directory.close()
+
+
+def _opened(
+    job: Job,
+    emit: Callable[[Any], None],
+    extra_agents: tuple[tuple[str, AgentParameters], ...],
+    directory: RunDirectory | None,
+) -> Simulation:
+    """The simulation, before its first second. What is refused here leaves no folder behind."""
+    try:
+        return job.simulation(emit, extra_agents)
+    except UserError:
+        if directory is not None:
+            directory.discard()
+        raise
 
 
 @dataclass(frozen=True, slots=True)

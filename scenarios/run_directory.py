@@ -6,14 +6,16 @@
         *.parquet       one table per kind of event
         report.html
 
-A folder whose manifest says `finished: false` is a run that is going on or was killed: it can be
-run over. One that is finished is never overwritten by another configuration.
+A folder whose manifest says `finished: false` is a run that is going on or was killed: a killed one
+can be run over, one that is going on holds a lock on the folder. One that is finished is never
+overwritten by another configuration.
 
 Source: design, section 8.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import math
@@ -34,6 +36,7 @@ from scenarios.table_writer import discard_parts
 
 MANIFEST, SUMMARY, REPORT = "manifest.json", "summary.json", "report.html"
 FORMAT = 1
+PARQUET_END = b"PAR1"
 VERSIONED = ("selloff", "numpy", "numba", "simpy", "sortedcontainers", "polars", "pydantic")
 
 
@@ -58,11 +61,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def finite(value: Any) -> Any:
@@ -88,11 +95,13 @@ def versions() -> dict[str, str]:
 
 
 class RunDirectory:
-    """A run being written. `open` prepares the folder, `finish` makes it a finished run."""
+    """A run being written. `open` prepares and locks the folder, `finish` makes it a finished run
+    and lets go of it."""
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: dict[str, Any], lock: int | None) -> None:
         self.path = path
         self.manifest = manifest
+        self._lock = lock
 
     @classmethod
     def open(
@@ -110,7 +119,7 @@ class RunDirectory:
         """Create or reuse the folder `path` and write an unfinished manifest.
 
         Raises UserError when the folder holds a finished run of another configuration, or files
-        that are no run.
+        that are no run, or when another run is being written there.
         """
         manifest = {
             "format": FORMAT,
@@ -127,9 +136,27 @@ class RunDirectory:
             "instruments": [_instrument_entry(i) for i in instruments],
             "warnings": [],
         }
-        _make_room(path, manifest)
-        write_json(path / MANIFEST, manifest)
-        return cls(path, manifest)
+        lock = _lock(path)
+        try:
+            _make_room(path, manifest)
+            write_json(path / MANIFEST, manifest)
+        except BaseException:
+            _unlock(lock)
+            raise
+        return cls(path, manifest, lock)
+
+    def close(self) -> None:
+        """Let go of the folder, finished or not. The end of the process does it too."""
+        _unlock(self._lock)
+        self._lock = None
+
+    def discard(self) -> None:
+        """Take back what `open` wrote: the run was refused before its first second."""
+        discard_parts(self.path)
+        (self.path / MANIFEST).unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+        self.close()
 
     def warn(self, message: str) -> None:
         """Note something that the reader of the results should know."""
@@ -152,6 +179,7 @@ class RunDirectory:
             "rows": dict(rows or {}),
         }
         write_json(self.path / MANIFEST, self.manifest)
+        self.close()
 
 
 def _instrument_entry(instrument: Instrument) -> dict[str, Any]:
@@ -171,20 +199,41 @@ def _instrument_entry(instrument: Instrument) -> dict[str, Any]:
     }
 
 
-def _make_room(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Make `path` an empty folder, where what it holds may be replaced."""
+def _lock(path: Path) -> int | None:
+    """Create the folder and lock it until `_unlock` or the end of the process, however it ends."""
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: is a file; --out names a folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be created: {error.strerror}") from error
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise UserError(
+            f"{path}: another run is being written there; wait for its end or choose another --out"
+        ) from None
+    except OSError:  # a file system without locks
+        os.close(folder)
+        return None
+    return folder
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
+
+
+def _make_room(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Make the folder `path` empty, where what it holds may be replaced."""
     held = [p for p in path.iterdir() if not p.name.startswith(".")]
     if not held:
         return
-    if not (path / MANIFEST).exists():
+    old = _read_json(path / MANIFEST) if (path / MANIFEST).exists() else {}
+    if "config_hash" not in old:  # other programs write files of that name too
         raise UserError(f"{path}: holds files that are no run; choose another --out")
-    old = _read_json(path / MANIFEST)
     same = all(old.get(k) == manifest[k] for k in ("scenario", "seed", "config_hash"))
     if old.get("finished") and not same:
         raise UserError(
@@ -209,6 +258,22 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: is no JSON object")
     return content
+
+
+def _require(path: Path, content: Mapping[str, Any], fields: Sequence[str]) -> None:
+    """Refuse a file of a run that lacks a field."""
+    for field in fields:
+        if field not in content:
+            raise UserError(f"{path}: has no {field}; the folder is damaged, run again")
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse a Parquet file that does not end as one: a copy that broke off."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - len(PARQUET_END)))
+        if file.read() != PARQUET_END:
+            raise UserError(f"{path}: is no whole Parquet file; the folder is damaged, run again")
 
 
 class Run:
@@ -237,12 +302,15 @@ class Run:
             raise UserError(f"{path}: format {manifest.get('format')} is not {FORMAT}")
         if not manifest.get("finished"):
             raise UserError(f"{path}: the run is not finished (killed, or still going on)")
+        _require(path / MANIFEST, manifest, ("config", "accounts", "instruments", "event_hash"))
         return cls(path, manifest)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """The figures of the run."""
-        return _read_json(self.path / SUMMARY)
+        summary = _read_json(self.path / SUMMARY)
+        _require(self.path / SUMMARY, summary, ("scenario", "seed", "accounts", "metrics"))
+        return summary
 
     @cached_property
     def metrics(self) -> pl.DataFrame:
@@ -270,13 +338,19 @@ class Run:
         return self.scan(name).collect()
 
     def scan(self, name: str) -> pl.LazyFrame:
-        """A table, lazily: filter before collecting where it is large."""
+        """A table, lazily: filter before collecting where it is large.
+
+        Raises UserError where it was not recorded, or its file is cut off.
+        """
         if not self.has(name):
             raise UserError(
-                f"{self.path}: the table {name} was not recorded; run again with record = all"
+                f"{self.path}: the table {name} was not recorded; run again with"
+                ' recording.tables = "all"'
             )
+        file = self.path / f"{name}.parquet"
+        _require_whole(file)
         time = pl.from_epoch("time_ns", time_unit="ns").dt.replace_time_zone("UTC").alias("time")
-        return pl.scan_parquet(self.path / f"{name}.parquet").with_columns(time)
+        return pl.scan_parquet(file).with_columns(time)
 
     @cached_property
     def orders(self) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.errors import UserError
-from scenarios.run_directory import Run, config_hash, finite, run_name, write_json
+from scenarios.run_directory import Run, RunDirectory, config_hash, finite, run_name, write_json
 from tests.scenarios.fake_run import write_fake_run
 
 SMALL = {"steps": 30, "longs": 3}
@@ -50,6 +51,50 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file"):
         write_fake_run(tmp_path / "file", **SMALL)
+
+
+def test_the_manifest_of_another_program_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"short_name": "my web page"}')
+    (tmp_path / "data.parquet").write_text("years of work")
+    with pytest.raises(UserError, match="holds files that are no run"):
+        write_fake_run(tmp_path, **SMALL)
+    assert (tmp_path / "data.parquet").read_text() == "years of work"
+    assert "web page" in (tmp_path / "manifest.json").read_text()
+
+
+def _open(path: Path) -> RunDirectory:
+    return RunDirectory.open(
+        path, scenario="one", seed=1, config={"a": 1}, instruments=(), account_names=()
+    )
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    first = _open(tmp_path / "run")
+    for _ in range(2):
+        with pytest.raises(UserError, match="another run is being written there"):
+            write_fake_run(tmp_path / "run", **SMALL)
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["scenario"] == "one"
+    first.close()
+    assert Run.load(write_fake_run(tmp_path / "run", **SMALL)).manifest["finished"]
+
+
+def test_a_refused_scenario_leaves_no_folder(tmp_path: Path) -> None:
+    refused = _open(tmp_path / "run")
+    refused.discard()
+    assert not (tmp_path / "run").exists()
+    _open(tmp_path / "run").close()
+
+
+def test_a_full_disk_leaves_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_json(tmp_path / "x.json", {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_run_is_clearly_unfinished(tmp_path: Path) -> None:
@@ -97,6 +142,22 @@ def test_a_table_that_was_not_recorded(tmp_path: Path) -> None:
     run = Run.load(write_fake_run(tmp_path / "run", record="summary", **SMALL))
     with pytest.raises(UserError, match="orders was not recorded"):
         _ = run.orders
+
+
+def test_a_damaged_folder_is_said_in_one_line(tmp_path: Path) -> None:
+    """As a copy leaves it that broke off."""
+    path = write_fake_run(tmp_path / "run", **SMALL)
+    table = (path / "fills.parquet").read_bytes()
+    for left in (b"", table[:3], table[:-1], table[: len(table) // 2]):
+        (path / "fills.parquet").write_bytes(left)
+        with pytest.raises(UserError, match=r"fills\.parquet: is no whole Parquet file"):
+            _ = Run.load(path).fills
+    for name, read in (("summary.json", lambda: Run.load(path).summary), ("manifest.json", None)):
+        content = json.loads((path / name).read_text())
+        del content["accounts"]
+        (path / name).write_text(json.dumps(content))
+        with pytest.raises(UserError, match=rf"{name}: has no accounts"):
+            Run.load(path) if read is None else read()
 
 
 def test_json_holds_no_nan(tmp_path: Path) -> None:
