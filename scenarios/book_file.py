@@ -36,6 +36,7 @@ from scenarios.book_checks import (
 )
 from scenarios.errors import UserError, show
 from scenarios.structured_file import file_bytes
+from scenarios.whole_file import whole_file
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -125,12 +126,13 @@ def write_table(frame: pl.DataFrame, path: Path, option: str = "") -> None:
     """Write a frame as CSV or Parquet, by suffix. Raises UserError, which names the option."""
     where = f"{option}: {path}" if option else f"{path}"
     try:
-        if path.suffix.lower() == ".csv":
-            frame.write_csv(path)
-        elif path.suffix.lower() == ".parquet":
-            frame.write_parquet(path)
-        else:
+        if path.suffix.lower() not in (".csv", ".parquet"):
             raise UserError(f"{where}: is written as .csv or .parquet")
+        with whole_file(path) as place:
+            if path.suffix.lower() == ".csv":
+                frame.write_csv(place)
+            else:
+                frame.write_parquet(place)
     except OSError as error:
         raise UserError(f"{where}: cannot be written: {error.strerror or error}") from None
 

@@ -13,6 +13,7 @@ from scenarios.book_view import fund_lines
 from scenarios.charts_html import charts_html
 from scenarios.errors import UserError
 from scenarios.formats import price, signed_percent, usd
+from scenarios.whole_file import write_text
 
 _COLOURS = ("#a1d99b", "#fee391", "#fe9929", "#de2d26", "#67000d")
 
@@ -52,7 +53,7 @@ def write_html(path: Path, result: BookResult) -> None:
         table=_breaks(result),
     )
     try:
-        path.write_text(page, encoding="utf-8")
+        write_text(path, page)
     except OSError as error:
         raise UserError(f"--html: {path}: cannot be written: {error.strerror or error}") from None
 

@@ -7,6 +7,7 @@ numpy nor numba. Input that is wrong ends in one line on stderr and exit code 2.
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ from scenarios.errors import UserError, printable
 
 # The root of all errors about the command line itself; click's or typer's own, by version.
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
+"""What the disk says to a command that has nothing wrong with it."""
 
 
 class OneLineErrors(TyperGroup):
@@ -46,6 +50,11 @@ class OneLineErrors(TyperGroup):
             _fail(f"{line} (selloff [COMMAND] --help lists what is allowed)", 2)
         except typer.Abort:
             _fail("aborted", 1)
+        except OSError as error:
+            if error.errno not in _DISK_ERRORS:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            _fail(f"{where}cannot be written: {error.strerror}", 1)
         if standalone_mode:
             sys.exit(result if isinstance(result, int) else 0)
         return result

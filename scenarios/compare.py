@@ -17,6 +17,7 @@ from scenarios.formats import signed_usd, usd
 from scenarios.report_series import market_series
 from scenarios.run_directory import Run
 from scenarios.terminal import console, table
+from scenarios.whole_file import write_text
 
 COUNTS = (
     ("accounts", "accounts"),
@@ -162,6 +163,6 @@ def write_picture(left: Run, right: Run, path: Path) -> None:
     figure = price_difference_figure(left, right, main_instrument(left))
     figure["layout"]["xaxis"] = {"type": "date"}
     try:
-        go.Figure(figure).write_html(path, include_plotlyjs=True)
+        write_text(path, go.Figure(figure).to_html(include_plotlyjs=True))
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error

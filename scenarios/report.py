@@ -35,9 +35,10 @@ from scenarios.report_figures import (
 from scenarios.report_funding import funding_rows
 from scenarios.report_replay import replay
 from scenarios.report_series import drawn_instruments
-from scenarios.run_directory import REPORT, SUMMARY, Run, finite, write_json, write_text
+from scenarios.run_directory import REPORT, SUMMARY, Run, finite, write_json
 from scenarios.seed_view import COLUMNS, seed_notes, seed_rows
 from scenarios.story import Story, StoryTeller, clock
+from scenarios.whole_file import write_text
 
 STORY_BUDGET = 900_000
 """Characters of stories in a page: beyond it accounts keep their ending only, and beyond half as

@@ -33,6 +33,7 @@ import polars as pl
 from exchange.instrument import Instrument
 from scenarios.errors import UserError
 from scenarios.table_writer import discard_parts
+from scenarios.whole_file import write_text
 
 MANIFEST, SUMMARY, REPORT = "manifest.json", "summary.json", "report.html"
 FORMAT = 1
@@ -53,23 +54,9 @@ def run_name(scenario: str, seed: int, config: Mapping[str, Any]) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write atomically: a reader sees the old file or the new one, never half of one."""
+    """Write a file of JSON whole."""
     text = json.dumps(finite(content), indent=2, ensure_ascii=False, default=str, allow_nan=False)
     write_text(path, text + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def finite(value: Any) -> Any:

@@ -13,6 +13,7 @@ from scenarios.charts_html import charts_html
 from scenarios.errors import UserError
 from scenarios.formats import price, ratio, signed_percent, usd
 from scenarios.stress import Axes, Cell, slice_of
+from scenarios.whole_file import write_text
 
 # Ratios above this have the same colour: all is well there.
 _CALM_RATIO = 5.0
@@ -50,7 +51,7 @@ def write_html(path: Path, title: str, axes: Axes, cells: list[Cell], rules: Rul
     )
     page = _PAGE.format(title=escape(title), note=escape(note), figures="\n".join(parts))
     try:
-        path.write_text(page, encoding="utf-8")
+        write_text(path, page)
     except OSError as error:
         raise UserError(f"--html: {path}: cannot be written: {error.strerror or error}") from None
 

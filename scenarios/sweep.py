@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
@@ -32,6 +31,7 @@ import polars as pl
 from scenarios.errors import UserError
 from scenarios.run_directory import finite, write_json
 from scenarios.sweep_grid import Task, make_tasks
+from scenarios.whole_file import whole_file
 
 SWEEPS = Path("sweeps")
 SWEEP_FILE, TASKS_FOLDER, RESULTS = "sweep.json", "tasks", "results.parquet"
@@ -185,9 +185,8 @@ def collect(sweep: Sweep) -> pl.DataFrame:
     frame = pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame()
     if frame.height:
         frame = _filled(frame)
-        temporary = sweep.directory / f".{RESULTS}.{os.getpid()}.tmp"
-        frame.write_parquet(temporary)
-        os.replace(temporary, sweep.directory / RESULTS)
+        with whole_file(sweep.directory / RESULTS) as place:
+            frame.write_parquet(place)
     return frame
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from scenarios.formats import usd
-from scenarios.run_directory import write_text
+from scenarios.whole_file import write_text
 
 FIGURES = (
     "liquidated_accounts",

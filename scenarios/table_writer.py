@@ -21,6 +21,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from scenarios.tables import Columns, Rows
+from scenarios.whole_file import disk_errors
 
 PARTS_FOLDER = ".parts"
 PIECE_ROWS = 100_000
@@ -55,7 +56,8 @@ class TableWriter:
             first = next(pieces)
 
             source = partial(_frames, chain((first,), pieces))
-            register_io_source(source, schema=first.schema).sink_parquet(unfinished)
+            with disk_errors():
+                register_io_source(source, schema=first.schema).sink_parquet(unfinished)
             os.replace(unfinished, self._directory / unfinished.name)
         discard_parts(self._directory)
 

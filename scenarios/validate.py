@@ -24,10 +24,11 @@ from scenarios.errors import UserError
 from scenarios.fact_collector import DayFacts, FactCollector
 from scenarios.run import prepare
 from scenarios.run_command import parse_seed
-from scenarios.run_directory import finite, write_json, write_text
+from scenarios.run_directory import finite, write_json
 from scenarios.sweep import open_executor
 from scenarios.terminal import console, table
 from scenarios.validate_page import render_page
+from scenarios.whole_file import write_text
 
 VALIDATIONS = Path("validations")
 LARGEST_DAYS = 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -83,18 +82,6 @@ def test_a_refused_scenario_leaves_no_folder(tmp_path: Path) -> None:
     refused.discard()
     assert not (tmp_path / "run").exists()
     _open(tmp_path / "run").close()
-
-
-def test_a_full_disk_leaves_no_temporary_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_json(tmp_path / "x.json", {})
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_run_is_clearly_unfinished(tmp_path: Path) -> None:
