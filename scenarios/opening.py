@@ -13,6 +13,7 @@ from accounts.account import Account, AccountMode
 from accounts.events import PostingKind
 from exchange.instrument import InstrumentKind
 from exchange.units import atoms_per_unit
+from scenarios.venue_limits import bookable
 
 if TYPE_CHECKING:
     from accounts.clearing import ClearingHouse
@@ -24,17 +25,11 @@ COUNTERPARTY = "counterparty"
 OPENING = int(PostingKind.TRADE)
 
 
-def atoms_of(amount: float, currency: str) -> int:
-    """A float amount as atoms, rounded toward zero."""
-    numerator, denominator = amount.as_integer_ratio()
-    atoms = abs(numerator) * atoms_per_unit(currency) // denominator
-    return atoms if numerator > 0 else -atoms
-
-
 def fund_venue(now_ns: int, house: ClearingHouse, venue: VenueTable) -> None:
     """Put the venue's money into lending pools."""
     for currency in house.market.currencies:
-        atoms = atoms_of(venue.lending_pool_usd / house.market.usd[currency], currency)
+        amount = venue.lending_pool_usd / house.market.usd[currency]
+        atoms = bookable("venue.lending_pool_usd", amount, currency)
         if atoms > 0:
             house.fund_pool(now_ns, currency, atoms)
 
@@ -52,7 +47,7 @@ def fill_funds(now_ns: int, funds: InsuranceFunds, venue: VenueTable) -> None:
             name.removeprefix("fund/"), venue.insurance_fund_usd
         )
         settle = listing.instrument.settle
-        atoms = atoms_of(usd / house.market.usd[settle], settle)
+        atoms = bookable("venue.insurance_fund_usd", usd / house.market.usd[settle], settle)
         if atoms > 0:
             funds.contribute(now_ns, listing, atoms)
 
@@ -74,7 +69,7 @@ def open_counterparty(
             settle = instrument.settle
             needed[settle] = needed.get(settle, 0.0) + value / atoms_per_unit(settle)
     for currency, amount in sorted(needed.items()):
-        atoms = atoms_of(amount, currency)
+        atoms = bookable(f"{name}, the other side of all first positions", amount, currency)
         if atoms > 0:
             house.deposit(now_ns, account, currency, atoms)
     return account
@@ -88,7 +83,7 @@ def open_account(
         name, mode=AccountMode[plan.account_mode.upper()], auto_borrow=plan.auto_borrow
     )
     for currency, amount in plan.balances.items():
-        atoms = atoms_of(amount, currency)
+        atoms = bookable(f"money of {name}", amount, currency)
         if atoms > 0:
             house.deposit(now_ns, account, currency, atoms)
         elif atoms < 0:

@@ -26,6 +26,7 @@ from scenarios.sampling import Window
 from scenarios.simulation import Simulation
 from scenarios.streams import Streams
 from scenarios.validation_errors import with_rest
+from scenarios.venue_limits import check_prices
 
 RUNS = Path("runs")
 
@@ -169,6 +170,9 @@ def prepare(
         for number, change in enumerate(loaded.rule_changes)
     )
     rules = _rules("rules", loaded.rules)
+    instruments = tuple(parse_instrument(name) for name in loaded.market.instruments)
+    path = scenario_path(loaded, seed, folder)
+    check_prices(path, instruments)
     return Job(
         loaded,
         tables,
@@ -176,11 +180,11 @@ def prepare(
         seed,
         rules,
         changes,
-        scenario_path(loaded, seed, folder),
+        path,
         load_book(loaded, folder),
         load_funding(loaded, rules, folder),
         load_book_seeds(loaded, folder),
-        tuple(parse_instrument(name) for name in loaded.market.instruments),
+        instruments,
     )
 
 
