@@ -272,6 +272,7 @@ def parse_scenario(tables: Mapping[str, Any]) -> Scenario:
     except ValidationError as error:
         raise as_scenario_error(error, Scenario, numbers) from None
     _check_rule_changes(scenario)
+    _check_market_names(scenario)
     _check_book_seeds(scenario)
     for number, agent in zip(numbers, scenario.agents, strict=True):
         _check_listed(number, agent, scenario.market)
@@ -290,6 +291,35 @@ def _check_rule_changes(scenario: Scenario) -> None:
         before = change.at
 
 
+def _check_market_names(scenario: Scenario) -> None:
+    """Raises UserError where an instrument has expired, or a table names what is not there: its
+    number would be of no effect, and what was meant would keep its default."""
+    market, by_pool = scenario.market, scenario.venue.insurance_fund_by_pool_usd
+    instruments = [parse_instrument(name) for name in market.instruments]
+    for instrument in instruments:
+        if instrument.expiry_ns is not None and instrument.expiry_ns <= market.start:
+            raise UserError(
+                f"market.instruments: {instrument.instrument_id} expires at"
+                f" {format_time(instrument.expiry_ns)}, not after market.start,"
+                f" {format_time(market.start)}"
+            )
+    bases = tuple(dict.fromkeys(instrument.base for instrument in instruments))
+    tables: list[tuple[str, object, tuple[str, ...]]] = [
+        ("market.depth_usd_per_bp", market.depth_usd_per_bp, market.instruments),
+        ("market.own_index_share", market.own_index_share, bases),
+        ("market.usual_volatility", market.usual_volatility, bases),
+    ]
+    if by_pool:
+        from scenarios.book_stress import pool_of
+
+        pools = tuple(dict.fromkeys(pool_of(instrument) for instrument in instruments))
+        tables.append(("venue.insurance_fund_by_pool_usd", by_pool, pools))
+    for field, table, known in tables:
+        for name in table if isinstance(table, dict) else ():
+            if name not in known:
+                raise UserError(f"{field}: {show(name)} is not one of {', '.join(known)}")
+
+
 def _check_book_seeds(scenario: Scenario) -> None:
     """Raises UserError where a seed's book cannot be filled, or is filled twice."""
     market, seeded = scenario.market, dict[str, int]()
@@ -303,11 +333,8 @@ def _check_book_seeds(scenario: Scenario) -> None:
         if name in seeded:
             raise UserError(f"{field}: {name} is seeded by book_seeds.{seeded[name]} already")
         seeded[name] = number
-        instrument = parse_instrument(name)
-        if instrument.kind == InstrumentKind.OPTION:
+        if parse_instrument(name).kind == InstrumentKind.OPTION:
             raise UserError(f"{field}: {name} is an option, not spot, a perpetual or a future")
-        if instrument.expiry_ns is not None and instrument.expiry_ns <= market.start:
-            raise UserError(f"{field}: {name} expires before market.start")
         if seed.prices == "absolute" and seed.stretch != 1.0:
             raise UserError(
                 f"book_seeds.{number}.stretch: {seed.stretch:g} is not 1, as absolute prices need"

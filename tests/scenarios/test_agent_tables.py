@@ -52,7 +52,7 @@ def test_what_is_no_agent_is_left_to_the_validation() -> None:
 
 def test_market_tables_by_coin_and_the_path_of_implied_volatility() -> None:
     scenario, _, _ = load_scenario(
-        "calm-day",
+        "leverage-flush",
         [
             "market.usual_volatility={ETH=1e-4}",
             "market.own_index_share={BTC=1.0}",

@@ -282,6 +282,39 @@ def test_agents_name_only_what_is_listed(override: str, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "market.depth_usd_per_bp={BTC-USDT-SWPA=1e6}",
+            "market.depth_usd_per_bp: 'BTC-USDT-SWPA' is not one of BTC-USDT, BTC-USDT-SWAP",
+        ),
+        ("market.own_index_share={FOO=1}", "market.own_index_share: 'FOO' is not one of BTC"),
+        ("market.usual_volatility={ETH=1e-4}", "market.usual_volatility: 'ETH' is not one of BTC"),
+        (
+            "venue.insurance_fund_by_pool_usd={swap=1}",
+            "venue.insurance_fund_by_pool_usd: 'swap' is not one of margin/BTC-USDT,"
+            " swaps/BTC-USDT",
+        ),
+        (
+            'market.instruments=["BTC-USDT","BTC-USDT-SWAP","BTC-USD-200312"]',
+            "market.instruments: BTC-USD-200312 expires at 2020-03-12T08:00:00Z, not after"
+            " market.start, 2020-03-12T10:34:00Z",
+        ),
+    ],
+)
+def test_a_name_without_effect_is_refused(override: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_scenario(SMALL, [override])
+    assert str(caught.value) == message
+
+
+def test_the_fund_of_one_pool() -> None:
+    table = {"swaps/BTC-USDT": 3.0}
+    scenario, _, _ = load_scenario(SMALL, {"venue.insurance_fund_by_pool_usd": table})
+    assert scenario.venue.insurance_fund_by_pool_usd == table
+
+
 def test_enough_cases() -> None:
     assert len(WRONG) >= 40
 
