@@ -237,11 +237,7 @@ def load_scenario(
 
     Raises UserError: no such scenario or file, no TOML, a field that is wrong.
     """
-    text, folder = _read(str(name_or_path))
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{name_or_path}: is no TOML: {error}") from None
+    tables, folder = scenario_tables(name_or_path)
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_pair, overrides)
     for key, value in pairs:
         _lay_in(tables, key, value)
@@ -250,6 +246,18 @@ def load_scenario(
             _lay_in(tables, key, str(Path(value).resolve()))
     tables = _plain(tables)
     return parse_scenario(tables), tables, folder
+
+
+def scenario_tables(name_or_path: str | Path) -> tuple[dict[str, Any], Path]:
+    """(a scenario's tables as its file has them, folder where its file names start).
+
+    Raises UserError: no such scenario or file, no TOML.
+    """
+    text, folder = _read(str(name_or_path))
+    try:
+        return tomllib.loads(text), folder
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{name_or_path}: is no TOML: {error}") from None
 
 
 def _plain(value: Any) -> Any:

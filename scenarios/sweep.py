@@ -6,7 +6,7 @@ recorded with its reason and tried again at the next start. When all are done th
 Parquet data set.
 
     sweeps/<scenario>-<grid hash>/
-        sweep.json         scenario, grid, seeds
+        sweep.json         scenario, grid, seeds, digest of the scenario's content
         tasks/<key>.json   one result per task
         results.parquet    one row per task, in the order of the grid
         summary.json, heatmap.html
@@ -18,7 +18,7 @@ import hashlib
 import importlib
 import json
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -30,6 +30,7 @@ import polars as pl
 
 from scenarios.errors import UserError
 from scenarios.run_directory import finite, write_json
+from scenarios.scenario_digest import scenario_digest
 from scenarios.sweep_grid import Task, make_tasks
 from scenarios.whole_file import whole_file
 
@@ -70,8 +71,18 @@ def open_sweep(
     *,
     run_function: str = RUN_FUNCTION,
 ) -> Sweep:
-    """Create a sweep's folder, or return to it. UserError where it holds another sweep."""
-    description = {"scenario": scenario, "grid": [[k, v] for k, v in grid], "seeds": seeds}
+    """Create a sweep's folder, or return to it.
+
+    UserError where it holds another sweep, or the same one of a scenario that has changed since:
+    what is finished there would pass for results of what the files say now.
+    """
+    description: dict[str, Any] = {
+        "scenario": scenario,
+        "grid": [[k, v] for k, v in grid],
+        "seeds": seeds,
+    }
+    if run_function == RUN_FUNCTION:
+        description["content"] = scenario_digest(scenario)
     digest = hashlib.sha256(json.dumps(description).encode()).hexdigest()[:10]
     name = "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(scenario).stem)
     directory = out or SWEEPS / f"{name}-{digest}"
@@ -81,11 +92,35 @@ def open_sweep(
         raise UserError(f"{directory}: cannot be created: {error.strerror}") from error
     described = directory / SWEEP_FILE
     if described.exists():
-        if json.loads(described.read_text(encoding="utf-8")) != description:
-            raise UserError(f"{directory}: holds another sweep; choose another --out")
+        _check_same(directory, _read(described), description)
     else:
         write_json(described, description)
     return Sweep(directory, scenario, grid, seeds, run_function)
+
+
+def _check_same(
+    directory: Path, before: Mapping[str, Any] | None, description: dict[str, Any]
+) -> None:
+    """Raises UserError where a folder does not hold the sweep that is described."""
+    if before is None:
+        raise UserError(f"{directory / SWEEP_FILE}: is no JSON object; choose another --out")
+    if before == description:
+        return
+    if {**before, "content": 0} == {**description, "content": 0}:
+        raise UserError(
+            f"{directory}: the scenario has changed since this sweep began; remove the folder or"
+            " choose another --out"
+        )
+    raise UserError(f"{directory}: holds another sweep; choose another --out")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A JSON object, or None where the file is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def run_task(
@@ -107,11 +142,10 @@ def record_failure(path: Path, error: BaseException) -> None:
 
 
 def finished(sweep: Sweep, task: Task) -> bool:
-    """Whether a task has succeeded already."""
+    """Whether a task has succeeded already; one whose file is damaged runs again."""
     path = sweep.result_path(task)
-    if not path.exists():
-        return False
-    return bool(json.loads(path.read_text(encoding="utf-8"))["status"] == "done")
+    outcome = _read(path) if path.exists() else None
+    return outcome is not None and outcome.get("status") == "done"
 
 
 def run_sweep(
@@ -169,9 +203,9 @@ def collect(sweep: Sweep) -> pl.DataFrame:
     rows = []
     for task in sweep.tasks:
         path = sweep.result_path(task)
-        if not path.exists():
+        outcome = _read(path) if path.exists() else None
+        if outcome is None:
             continue
-        outcome = json.loads(path.read_text(encoding="utf-8"))
         row: dict[str, Any] = {
             "task": task.number,
             "key": task.key,

@@ -73,6 +73,41 @@ def test_wrong_seeds_are_refused(seeds: str) -> None:
         parse_seeds(seeds)
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [("crash.toml", "seed = 1", "seed = 2"), ("rates.csv", "0.0001", "0.0002")],
+)
+def test_results_of_an_edited_scenario_are_not_taken_for_new_ones(
+    tmp_path: Path, file: str, old: str, new: str
+) -> None:
+    text = (ROOT / "tests" / "scenarios" / "small_crash.toml").read_text()
+    scenario = tmp_path / "crash.toml"
+    scenario.write_text(text + '[venue]\nfunding_rates = "rates.csv"\n')
+    (tmp_path / "rates.csv").write_text("2020-03-12T16:00:00Z,BTC-USDT-SWAP,0.0001\n")
+    first = open_sweep(str(scenario), [], [1], tmp_path / "out")
+    scenario.write_text(scenario.read_text() + "# a remark changes no result\n")
+    assert open_sweep(str(scenario), [], [1], tmp_path / "out") == first
+
+    changed = (tmp_path / file).read_text()
+    assert old in changed
+    (tmp_path / file).write_text(changed.replace(old, new))
+    with pytest.raises(UserError, match="the scenario has changed since this sweep began"):
+        open_sweep(str(scenario), [], [1], tmp_path / "out")
+    with pytest.raises(UserError, match="holds another sweep"):
+        open_sweep(str(scenario), [], [2], tmp_path / "out")
+    (tmp_path / "out" / "sweep.json").write_text('{"scen')
+    with pytest.raises(UserError, match="is no JSON object"):
+        open_sweep(str(scenario), [], [1], tmp_path / "out")
+
+
+def test_a_damaged_result_runs_again(tmp_path: Path) -> None:
+    sweep = fake_sweep(tmp_path, ["a=1"], "0:2")
+    assert run_here(sweep) == (2, 0)
+    sweep.result_path(sweep.tasks[0]).write_text('{"status": "do')
+    assert not finished(sweep, sweep.tasks[0]) and collect(sweep).height == 1
+    assert run_here(sweep) == (2, 0) and collect(sweep).height == 2
+
+
 def test_a_grid_too_large_is_refused() -> None:
     with pytest.raises(UserError, match="runs, more than"):
         make_tasks([("a", [str(i) for i in range(2_000)])], list(range(1_000)))
