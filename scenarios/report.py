@@ -37,6 +37,7 @@ from scenarios.report_replay import replay
 from scenarios.report_series import drawn_instruments
 from scenarios.run_directory import REPORT, SUMMARY, Run, finite, write_json
 from scenarios.seed_view import COLUMNS, seed_notes, seed_rows
+from scenarios.show import run_span
 from scenarios.story import Story, StoryTeller, clock
 from scenarios.whole_file import write_text
 
@@ -255,5 +256,5 @@ def _seeds(run: Run) -> dict[str, Any] | None:
 
 
 def _span(run: Run) -> str:
-    times = run.marks["time_ns"]
-    return f"{clock(times[0], date=True)} to {clock(times[-1], date=True)} UTC"
+    first, last = run_span(run)
+    return f"{clock(first, date=True)} to {clock(last, date=True)} UTC"

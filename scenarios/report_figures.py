@@ -221,7 +221,12 @@ def state_figure(run: Run) -> Figure:
         for s in reversed(STATE_COLOURS)
         if s != "healthy" and any(counts[s])
     ]  # fmt: skip
-    return {"data": data, "layout": {"yaxis": _axis("accounts"), "hovermode": "x unified"}}
+    if not data:  # without a line there would be no time axis either
+        data = [_line(t, [0] * len(t), "nobody", GREY, width=1)]
+    return {
+        "data": data,
+        "layout": {"yaxis": _axis("accounts", rangemode="tozero"), "hovermode": "x unified"},
+    }
 
 
 def waterfall_figure(run: Run) -> Figure:

@@ -43,13 +43,13 @@ def show_command(path: Path, *, account: str | None, at: str | None) -> None:
 
 
 def run_span(run: Run) -> tuple[int, int]:
-    """First and last moment with prices."""
+    """First moment with prices, and the end of the run, up to a whole sample after the last one."""
     times = run.marks["time_ns"]
     if not len(times):
         raise UserError(f"{run.path}: the run has no market samples, so no time to look at")
     first, last = times.min(), times.max()
     assert isinstance(first, int) and isinstance(last, int)
-    return first, last
+    return first, max(last, first + round(run.summary["simulated_seconds"] * 1e9))
 
 
 def parse_time(run: Run, text: str | None) -> int:

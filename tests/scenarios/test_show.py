@@ -10,10 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from accounts.events import Deleveraging, LiquidationStage, PostingBatch, PostingKind
+from scenarios.account_view import account_at
 from scenarios.cli import app
 from scenarios.compare import difference_rows, setting_differences
 from scenarios.digest import five_sentences
 from scenarios.market_sample import PositionSnapshot
+from scenarios.report_figures import state_figure
 from scenarios.run_directory import Run
 from scenarios.show import parse_time
 from scenarios.story import StoryTeller
@@ -187,6 +189,23 @@ def test_report_writes_the_page_and_twin_metrics(run: Run, tmp_path: Path) -> No
 )
 def test_times(run: Run, text: str, seconds: int) -> None:
     assert parse_time(run, text) == at(seconds)
+
+
+def test_the_end_is_that_of_the_run_and_not_of_the_last_sample(tmp_path: Path) -> None:
+    """A sample every ten seconds or less often: what comes after the last one counts too."""
+    events = [marks(0, 7_400), sample(0, 7_400), sample(50, 7_400), falls(58, 0)]
+    run = write_run(tmp_path / "run", events)
+    assert run.summary["simulated_seconds"] == 60.0
+    assert parse_time(run, "59s") == at(59) and parse_time(run, None) == at(60)
+    assert account_at(run, 0, parse_time(run, None)).state == "liquidating"
+
+
+def test_nobody_in_trouble_is_a_line_at_zero_over_the_whole_run(tmp_path: Path) -> None:
+    """Without a line the axis would show the year 2000."""
+    run = write_run(tmp_path / "run", [marks(0, 7_400), sample(0, 7_400), sample(50, 7_400)])
+    (line,) = state_figure(run)["data"]
+    assert (line["x"][0], line["x"][-1]) == (at(0) // 10**6, at(50) // 10**6)
+    assert set(line["y"]) == {0} and line["name"] == "nobody"
 
 
 @pytest.mark.parametrize(
