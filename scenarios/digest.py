@@ -110,15 +110,16 @@ def _cascade_sentence(run: Run, cascade: Cascade) -> str:
     cases = cascade.cases
     if not cases.height:
         return "There was no cascade."
-    total = float(cases["notional_usd"].sum())
-    busiest = busiest_share(run)
+    busiest = ""
+    if run.summary["simulated_seconds"] * 1e9 > BUSIEST_NS:
+        total = usd(float(cases["notional_usd"].sum()))
+        share = percent(busiest_share(run), 0)
+        busiest = f"; the busiest 40 minutes saw {share} of the {total} USD"
     pushed = cases.filter(pl.col("parent") >= 0).height
     return (
         f"{pushed:,} of {plural(cases.height, 'fall')} came within a minute after a forced"
         f" order of somebody else in the same coin (branching ratio"
-        f" {cascade.branching_ratio:.2f}, longest chain {cascade.generations}); the busiest 40"
-        f" minutes saw {percent(busiest, 0)} of the"
-        f" {usd(total)} USD."
+        f" {cascade.branching_ratio:.2f}, longest chain {cascade.generations}){busiest}."
     )
 
 

@@ -317,10 +317,13 @@ def cascade_figure(run: Run, cascade: Cascade) -> Figure:
         },
     }
     edges = _line(x, y, "pushed by", "rgba(100,110,120,0.45)", width=1, hoverinfo="skip")
+    deepest = int(cases["generation"].max() or 0)  # type: ignore[arg-type]
+    # From above the first generation to below the last: no dot is cut in two.
+    span = {"range": [deepest + 0.5, -0.5], "dtick": max(1, (deepest + 1) // 10)}
     return {
         "data": [edges, dots],
         "layout": {
-            "yaxis": _axis("generation", autorange="reversed", rangemode="tozero"),
+            "yaxis": _axis("generation", **span),
             "showlegend": False,
             "hovermode": "closest",
         },

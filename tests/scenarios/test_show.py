@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 
 from accounts.events import Deleveraging, LiquidationStage, PostingBatch, PostingKind
 from scenarios.account_view import account_at
+from scenarios.cascade import build_cascade
 from scenarios.cli import app
 from scenarios.compare import difference_rows, setting_differences
 from scenarios.digest import five_sentences
 from scenarios.market_sample import PositionSnapshot
-from scenarios.report_figures import state_figure
+from scenarios.report_figures import cascade_figure, state_figure
 from scenarios.run_directory import Run
 from scenarios.show import parse_time
 from scenarios.story import StoryTeller
@@ -198,6 +199,17 @@ def test_the_end_is_that_of_the_run_and_not_of_the_last_sample(tmp_path: Path) -
     assert run.summary["simulated_seconds"] == 60.0
     assert parse_time(run, "59s") == at(59) and parse_time(run, None) == at(60)
     assert account_at(run, 0, parse_time(run, None)).state == "liquidating"
+
+
+def test_the_busiest_40_minutes_are_named_where_the_run_is_longer(run: Run, tmp_path: Path) -> None:
+    assert "40 minutes" not in five_sentences(run)[3], "a run of one minute"
+    longer = Run.load(write_fake_run(tmp_path / "run", steps=700, longs=12))
+    assert "the busiest 40 minutes saw" in five_sentences(longer)[3]
+
+
+def test_dots_of_the_first_and_the_last_generation_are_whole(run: Run) -> None:
+    axis = cascade_figure(run, build_cascade(run))["layout"]["yaxis"]
+    assert axis["range"] == [1.5, -0.5] and axis["dtick"] == 1, "generations 0 and 1, downwards"
 
 
 def test_nobody_in_trouble_is_a_line_at_zero_over_the_whole_run(tmp_path: Path) -> None:
