@@ -23,6 +23,7 @@ _CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 """What the disk says to a command that has nothing wrong with it."""
+_STOPPED = 130  # what a command returns after Ctrl-C
 
 
 class OneLineErrors(TyperGroup):
@@ -55,6 +56,8 @@ class OneLineErrors(TyperGroup):
                 raise
             where = f"{error.filename}: " if error.filename else ""
             _fail(f"{where}cannot be written: {error.strerror}", 1)
+        if result == _STOPPED:
+            _fail("stopped", _STOPPED)
         if standalone_mode:
             sys.exit(result if isinstance(result, int) else 0)
         return result

@@ -11,7 +11,15 @@ from rich.text import Text
 
 from scenarios.errors import UserError
 from scenarios.run_directory import write_json
-from scenarios.sweep import RESULTS, collect, open_executor, open_sweep, run_sweep
+from scenarios.sweep import (
+    RESULTS,
+    Sweep,
+    collect,
+    finished,
+    open_executor,
+    open_sweep,
+    run_sweep,
+)
 from scenarios.sweep_grid import Task, make_tasks, parse_grid, parse_seeds
 from scenarios.sweep_summary import (
     FIGURES,
@@ -70,7 +78,10 @@ def sweep_command(
             words = f"{failed} failed" if failed else ""
             bar.update(shown, completed=done + failed, total=total, failed=words)
 
-        done, failed = run_sweep(sweep, executor, progress)
+        try:
+            done, failed = run_sweep(sweep, executor, progress)
+        except KeyboardInterrupt:
+            raise UserError(_stopped(sweep), 130) from None
     results = collect(sweep)
     keys = [key for key, _ in sweep.grid]
     summary = summarise(results, keys)
@@ -81,6 +92,12 @@ def sweep_command(
     _print(summary, keys, results)
     screen.print(Text(f"{done} runs, {failed} failed: {sweep.directory / RESULTS}", style="dim"))
     return 1 if failed else 0
+
+
+def _stopped(sweep: Sweep) -> str:
+    tasks = sweep.tasks
+    done = sum(finished(sweep, task) for task in tasks)
+    return f"stopped after {done} of {len(tasks)} runs; the same command goes on from there"
 
 
 def check_loads(scenario: str, tasks: list[Task]) -> None:
