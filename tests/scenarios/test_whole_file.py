@@ -12,7 +12,9 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from scenarios.book_file import write_table
 from scenarios.cli import app
+from scenarios.errors import UserError
 from scenarios.run_directory import write_json
 from scenarios.whole_file import whole_file, write_text
 
@@ -38,6 +40,14 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text() == "new"
     with whole_file(Path("/dev/null")) as place:
         assert place == Path("/dev/null")
+
+
+def test_a_place_that_is_not_there_is_named_as_it_was_given(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        write_text(tmp_path / "no" / "x.txt", "")
+    assert caught.value.filename == str(tmp_path / "no" / "x.txt")
+    with pytest.raises(UserError, match=r"x\.csv: cannot be written: No such file or directory$"):
+        write_table(pl.DataFrame({"a": [1]}), tmp_path / "no" / "x.csv")
 
 
 def test_polars_words_for_a_full_disk_are_understood(tmp_path: Path) -> None:
