@@ -26,7 +26,7 @@ from scenarios.sampling import Window
 from scenarios.simulation import Simulation
 from scenarios.streams import Streams
 from scenarios.validation_errors import with_rest
-from scenarios.venue_limits import check_prices
+from scenarios.venue_limits import check_mark_interval, check_prices
 
 RUNS = Path("runs")
 
@@ -173,6 +173,7 @@ def prepare(
     instruments = tuple(parse_instrument(name) for name in loaded.market.instruments)
     path = scenario_path(loaded, seed, folder)
     check_prices(path, instruments)
+    check_mark_interval(loaded.market.mark_interval_s, (rules, *(new for _, new in changes)))
     return Job(
         loaded,
         tables,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from exchange.instrument import Instrument, InstrumentKind
 from exchange.units import atoms_per_unit
+from risk.rules import RuleSet
 from scenarios.errors import UserError
 from scenarios.paths import PricePath
 from scenarios.world import outside_quote
@@ -37,6 +38,20 @@ def check_prices(path: PricePath, instruments: Sequence[Instrument]) -> None:
                 f" {at:%Y-%m-%dT%H:%M:%SZ}; {tick:g} (the tick of {instrument.instrument_id}) to"
                 f" {LARGEST_INDEX:g} is allowed"
             )
+
+
+def check_mark_interval(interval_s: int, rule_sets: Iterable[RuleSet]) -> None:
+    """That no mark is stale before the next one: most orders would be refused for it.
+
+    Raises UserError with the interval and what is allowed.
+    """
+    stale = min(rules.liquidation.stale_mark_s for rules in rule_sets)
+    if interval_s > stale:
+        raise UserError(
+            f"market.mark_interval_s: {interval_s} is above {stale:g}, the age from which a mark is"
+            " stale and stops trading; a rule-set file with a larger liquidation.stale_mark_s"
+            " allows it"
+        )
 
 
 def bookable(what: str, amount: float, currency: str) -> int:

@@ -56,6 +56,20 @@ def test_too_much_is_refused_and_leaves_no_folder(
     assert not (tmp_path / "run").exists()
 
 
+def test_marks_are_not_stale_before_the_next_one(tmp_path: Path) -> None:
+    scenario, rules = tmp_path / "limits.toml", tmp_path / "patient.toml"
+    scenario.write_text(SCENARIO)
+    end = {"market.end": "2025-06-02T12:01:00Z"}
+    message = "market.mark_interval_s: 11 is above 10, the age from which a mark is stale"
+    with pytest.raises(UserError, match=message):
+        run_scenario(scenario, overrides={**end, "market.mark_interval_s": 11}, keep=False)
+    run = run_scenario(scenario, overrides={**end, "market.mark_interval_s": 10}, keep=False)
+    assert run["rejected_orders"] == {}
+    rules.write_text('name = "patient"\nextends = "okx-2025"\n[liquidation]\nstale_mark_s = 30\n')
+    slow = {**end, "market.mark_interval_s": 30, "rules": str(rules)}
+    assert run_scenario(scenario, overrides=slow, keep=False)["rejected_orders"] == {}
+
+
 def test_the_largest_booking() -> None:
     largest = LARGEST_BOOKING_ATOMS / 1e8
     assert bookable("x", -0.1234567891, "USDT") == -12345678
