@@ -11,7 +11,7 @@ import pytest
 
 from accounts.account import Account
 from accounts.events import AccountState, MarginWarning
-from exchange.events import CancelReason, OrderCancelled, OrderRejected, RejectReason
+from exchange.events import CancelReason, OrderAccepted, OrderCancelled, OrderRejected, RejectReason
 from risk import order_standing
 from tests.accounts.small_exchange import SmallExchange, rules_with, states, steps
 
@@ -166,6 +166,27 @@ def test_stale_marks_stop_liquidation_and_opening_orders_only() -> None:
     exchange.add(account, "USDT", 1.0)
     exchange.check()
     assert account.state == S.LIQUIDATING
+
+
+def test_stale_marks_let_in_what_only_closes() -> None:
+    """Section 1: a stale mark blocks opening orders. A long of 10,000 lots is closed in parts."""
+    exchange, account = long_one(30_000.0)
+    exchange.now_ns += 11 * 10**9
+
+    def sent(side: int, lots: int) -> object:
+        event = exchange.order(account, SWAP, side, 50_500.0, lots)[0]
+        return event.reason if type(event) is OrderRejected else type(event)
+
+    stale = RejectReason.INSTRUMENT_SUSPENDED
+    assert sent(-1, 9_999) is OrderAccepted
+    assert (sent(-1, 2), sent(1, 1)) == (stale, stale), "beyond the position, and opening"
+    assert sent(-1, 1) is OrderAccepted
+    assert sent(-1, 1) == stale
+    first = next(iter(account.orders))
+    exchange.house.cancel(exchange.now_ns, account.number, first)
+    assert first not in account.orders
+    spot = exchange.order(account, SPOT, -1, 50_500.0, 1)[0]
+    assert type(spot) is OrderRejected and spot.reason == stale
 
 
 def test_forced_flow_off_keeps_cancellations() -> None:
