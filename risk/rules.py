@@ -47,6 +47,7 @@ from risk.rules_venue import (
 
 RULE_SETS = ("okx-2025", "okx-2024", "okx-2021")
 DEFAULT_RULES = "okx-2025"
+LARGEST_FILE = 4 << 20  # bytes
 OFFSET_MODES = ("merged", "derivatives_only", "usdt", "usdc", "coin")
 SHOCKS_PER_SIDE = 3
 
@@ -333,13 +334,18 @@ def _read(name_or_path: str) -> dict[str, Any]:
         text = (resources.files("risk.rules_data") / f"{name_or_path}.toml").read_text("utf-8")
         return tomllib.loads(text)
     try:
-        return tomllib.loads(Path(name_or_path).read_text("utf-8"))
-    except OSError as error:
-        known = ", ".join(RULE_SETS)
+        with Path(name_or_path).open("rb") as file:  # not its size: a device has none
+            content = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        known, reason = ", ".join(RULE_SETS), getattr(error, "strerror", None) or error
         raise RulesError(
-            f"rule set {name_or_path!r}: neither one of {known} nor a readable file "
-            f"({error.strerror})"
+            f"rule set {name_or_path!r}: neither one of {known} nor a readable file ({reason})"
         ) from error
+    if len(content) > LARGEST_FILE:
+        raise RulesError(f"rule set {name_or_path!r}: larger than {LARGEST_FILE} bytes")
+    try:
+        # -sig: some editors put a byte order mark in front
+        return tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RulesError(f"rule set {name_or_path!r}: not TOML: {error}") from error
 

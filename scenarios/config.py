@@ -379,9 +379,12 @@ def _read(name: str) -> tuple[str, Path]:
             f"scenario: {show(name)} is neither a file nor one of {', '.join(shipped_scenarios())}"
         )
     try:
-        if path.stat().st_size > LARGEST_FILE:
+        with path.open("rb") as file:  # not its size: a device has none
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
             raise UserError(f"{name}: larger than {LARGEST_FILE} bytes; a scenario is a small TOML")
-        return path.read_text(encoding="utf-8"), path.parent
+        # -sig: some editors put a byte order mark in front
+        return content.decode("utf-8-sig"), path.parent
     except UnicodeDecodeError:
         raise UserError(f"{name}: is not UTF-8 text; a scenario is TOML") from None
     except (OSError, ValueError) as error:

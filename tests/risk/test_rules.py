@@ -105,3 +105,18 @@ def test_offset_modes_belong_to_rule_sets() -> None:
     for name, mode in (("okx-2025", "usdt"), ("okx-2021", "usdc"), ("okx-2024", "merged")):
         with pytest.raises(RulesError, match="offset_mode must be one of"):
             load_rules(name).offset_mode(mode)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_rule_set(tmp_path: Path) -> None:
+    path = tmp_path / "marked.toml"
+    path.write_bytes(b'\xef\xbb\xbfextends = "okx-2025"\r\nname = "marked"\r\n')
+    assert load_rules(str(path)).name == "marked"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("/dev/zero", "larger than"), ("a\0b.toml", "nor a readable file .*null")],
+)
+def test_a_file_that_cannot_be_read_to_its_end(name: str, message: str) -> None:
+    with pytest.raises(RulesError, match=message):
+        load_rules(name)

@@ -333,6 +333,18 @@ def test_unknown_scenario_lists_the_known() -> None:
         load_scenario("black-friday")
 
 
+def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + SMALL.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_scenario(path)[0] == load_scenario(SMALL)[0]
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a device of Unix")
+def test_a_file_without_an_end() -> None:
+    with pytest.raises(UserError, match="/dev/zero: larger than"):
+        load_scenario("/dev/zero")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
