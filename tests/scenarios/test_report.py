@@ -231,3 +231,14 @@ def test_on_a_phone_and_in_print(browser: Any, page: Path) -> None:
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     assert len(printed["data"]) > 50_000
     assert console_errors(browser) == []
+
+
+@pytest.mark.parametrize("width", [500, 760, 1000, 1200, 1400])
+def test_large_figures_stay_in_their_tiles(browser: Any, page: Path, width: int) -> None:
+    open_page(browser, page, width)
+    over = browser.execute_script(
+        "return [...document.querySelectorAll('.tiles b')].filter(b => {"
+        "b.textContent = '12,125,268,850';"  # twelve billions
+        "return b.scrollWidth > b.clientWidth; }).length"
+    )
+    assert over == 0
