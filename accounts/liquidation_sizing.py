@@ -181,9 +181,9 @@ def sized_step(
 ) -> Step:
     """A step of all wishes in proportion: the smallest of share, depth and need, each >= one lot.
 
-    share: None for 20 % (parameter), or all where every leg is below the dust level. Where nothing
-    is visible within the limit one lot is tried: the attempt counts, the limit widens. O(legs x
-    (levels + columns)).
+    share: None for 20 % (parameter). Where every leg is below the dust level all of it, whatever is
+    needed: no rest is left. Where nothing is visible within the limit one lot is tried: the attempt
+    counts, the limit widens. O(legs x (levels + columns)).
     """
     rules, before, house = view.rules, view.before, view.house
     offers: list[Offer] = []
@@ -200,7 +200,7 @@ def sized_step(
         fraction = min(fraction, share)
     legs = _legs(wishes, offers, fraction)
     after = probe(house, legs)
-    needed = share_needed(before, after, rules.stop_ratio)
+    needed = 1.0 if is_dust else share_needed(before, after, rules.stop_ratio)
     if needed < 1.0:
         smaller = _legs(wishes, offers, fraction * needed, up=True)
         if smaller != legs:

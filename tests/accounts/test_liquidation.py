@@ -209,14 +209,15 @@ def test_steps_are_bounded() -> None:
 
 
 def test_dust_is_closed_whole() -> None:
-    # 10 lots of 0.0001 BTC are 48.90 USD, below the dust level of 50: no fifths.
+    # 10 lots of 0.0001 BTC are 48.90 USD, below the dust level of 50: no fifths, and no rest
+    # where less than the whole would reach 120 %.
     exchange = SmallExchange(SWAP, usd={"BTC": 50_000.0})
     account = exchange.account("dust", USDT=7.0)
     exchange.give(account, SWAP, 10, 50_000.0)
     exchange.quote(SWAP, 1, 48_900.0, 500)
     action = steps(exchange.check(BTC=48_900.0))[0]
-    assert action.filled_lots > 1  # what reaches 1.2: a fifth of 10 would be 2
-    assert account.state == S.WARNED
+    assert action.filled_lots == 10
+    assert account.state == S.HEALTHY and not any(p.lots for p in account.positions.values())
 
 
 def test_liquidated_again() -> None:

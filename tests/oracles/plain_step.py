@@ -127,7 +127,8 @@ def checked(view: View, step: Step, most: list[int], share: float | None) -> Non
         lots * float(view.house.market.terms[leg.listing.number, t.M_USD])
         for lots, leg in zip(most, step.legs, strict=True)
     ]
-    fraction = share or (1.0 if max(usd) <= rules.dust_usd else rules.max_step_share)
+    dust = max(usd) <= rules.dust_usd
+    fraction = share or (1.0 if dust else rules.max_step_share)
     plain = []
     for lots, leg in zip(most, step.legs, strict=True):
         side = 1 if leg.lots > 0 else -1
@@ -151,7 +152,7 @@ def checked(view: View, step: Step, most: list[int], share: float | None) -> Non
     legs = legs_of(fraction, up=False)
     after = tried(view, legs)
     needed = share_needed(before, after, rules.stop_ratio)
-    if needed < 1.0:
+    if needed < 1.0 and not dust:
         legs = legs_of(fraction * needed, up=True)
         after = tried(view, legs)
     assert step.legs == legs
