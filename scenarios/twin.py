@@ -15,9 +15,8 @@ from typing import Any
 
 from scenarios.config import load_scenario
 from scenarios.errors import UserError, show
-from scenarios.margin_input import rules_named
 from scenarios.report import write_report
-from scenarios.run import run_scenario
+from scenarios.run import prepare, run_scenario
 from scenarios.run_directory import MANIFEST, Run, config_hash
 from scenarios.twin_figures import compare_with_twin
 
@@ -85,8 +84,7 @@ def run_with_twin(
 def check_twin(scenario: str | Path, twin: str, settings: Sequence[str]) -> None:
     """Say what is wrong with a twin before anything runs. Raises UserError."""
     _, tables, _ = load_scenario(scenario, settings)
-    changed, _, _ = load_scenario(scenario, [*settings, *twin_overrides(twin, tables)])
-    rules_named(changed.rules)
+    prepare(scenario, None, [*settings, *twin_overrides(twin, tables)])
 
 
 def run_twin(

@@ -10,7 +10,7 @@ from scenarios.config import load_scenario
 from scenarios.errors import UserError
 from scenarios.run import run_scenario
 from scenarios.run_directory import Run
-from scenarios.twin import run_twin, run_with_twin, twin_overrides
+from scenarios.twin import check_twin, run_twin, run_with_twin, twin_overrides
 
 WINDOW = ["market.start=2020-03-12T10:36:00Z", "market.end=2020-03-12T10:36:20Z"]
 
@@ -67,3 +67,11 @@ def test_a_scenario_that_changed_after_the_run_has_no_twin(tmp_path: Path) -> No
     with pytest.raises(UserError, match="has changed since"):
         run_twin(scenario, "no-liquidation", 1, settings, tmp_path / "run")
     assert not (tmp_path / "run" / "twin").exists()
+
+
+@pytest.mark.parametrize(
+    "twin", ["market.mark_interval_s=60", "venue.funding_rates=no.csv", "rules=no.toml"]
+)
+def test_a_twin_that_cannot_run_is_refused_before_the_run(twin: str) -> None:
+    with pytest.raises(UserError, match=twin.partition("=")[0]):
+        check_twin("black-thursday", twin, WINDOW)
