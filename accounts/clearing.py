@@ -195,7 +195,8 @@ class ClearingHouse:
         stale = now_ns - self.market.time_ns > self.stale_ns
         reason = rule_refusal(listing, account, request, stale=stale)
         if reason is not None:
-            detail = "the mark price is missing or stale" if stale else ""
+            of_mark = stale and reason is RejectReason.INSTRUMENT_SUSPENDED
+            detail = "the mark price is missing or stale" if of_mark else ""
             return self.reject(now_ns, request, account, reason, detail)
         # Enum members are compared as plain numbers: a look into them would cost more.
         order_type: int = request.order_type
