@@ -61,6 +61,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def finite(value: Any) -> Any:
     """`value` with every NaN and infinity as None, since JSON has neither."""
+    if isinstance(value, (str, int)):
+        return value  # first: looking whether something is a mapping takes long
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
