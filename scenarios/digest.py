@@ -7,7 +7,7 @@ import polars as pl
 from scenarios.cascade import Cascade, build_cascade
 from scenarios.contract_values import ContractValues
 from scenarios.formats import percent, plural, price, signed_percent, usd
-from scenarios.run_directory import Run
+from scenarios.run_directory import Run, fund_accounts
 from scenarios.story import clock
 
 FORCED_IN_BOOK = ("take_over", "fund_unwind", "deleveraging")
@@ -99,8 +99,9 @@ def _forced_sentence(run: Run) -> str:
     forced = float(book["notional_usd"].sum())
     long_share = float(book.filter(side="sell")["notional_usd"].sum()) / forced if forced else 0.0
     taken = s["liquidated_notional_usd"].get("take_over", 0.0)
+    traders = len(run.account_names) - len(fund_accounts(run.account_names))
     return (
-        f"Of {s['accounts']:,} accounts {_share(s['liquidated_accounts'], s['accounts'])} were"
+        f"Of {traders:,} traders' accounts {_share(s['liquidated_accounts'], traders)} were"
         f" liquidated: {usd(forced)} USD were forced through the book ({percent(long_share, 0)} of"
         f" it sales) and {usd(taken)} USD taken over by the insurance fund."
     )

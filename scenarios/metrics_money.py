@@ -12,7 +12,7 @@ from exchange.units import atoms_per_unit
 from scenarios.cascade import Cascade
 from scenarios.contract_values import ContractValues
 from scenarios.metrics_forced import forced_rows
-from scenarios.run_directory import Run
+from scenarios.run_directory import Run, fund_accounts
 from scenarios.story import FORCED_CANCELS
 
 SECOND_NS = 10**9
@@ -94,9 +94,8 @@ def fund_metrics(run: Run) -> dict[str, float | None]:
 
 def account_metrics(run: Run, cascade: Cascade, twin: Run | None) -> dict[str, Any]:
     """Shares of the traders' accounts by what happened to them."""
-    names = run.account_names
-    funds = {a for a, name in enumerate(names) if name.startswith("fund/")}
-    traders = len(names) - len(funds)
+    funds = fund_accounts(run.account_names)
+    traders = len(run.account_names) - len(funds)
     state = run.states["state"].cast(pl.String)
     warned = {*run.warnings["account"], *run.states.filter(state != "healthy")["account"]}
     cancelled: set[int] | None = None

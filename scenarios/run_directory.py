@@ -72,6 +72,11 @@ def finite(value: Any) -> Any:
     return value
 
 
+def fund_accounts(account_names: Sequence[str]) -> set[int]:
+    """Accounts of the insurance pools, which are nobody's: no share of accounts counts them."""
+    return {a for a, name in enumerate(account_names) if name.startswith("fund/")}
+
+
 def versions() -> dict[str, str]:
     """Versions that a rerun needs for the same event hash."""
     found = {"python": platform.python_version()}

@@ -28,6 +28,7 @@ LEVEL_DAYS = 30.0
 DAYS_PER_YEAR = 365.0
 LOWEST, HIGHEST = 0.2, 5.0  # a shape never leaves this range
 SHORTEST_DAYS = 0.02
+LARGEST_FILE_BYTES = 64 << 20
 _COLUMNS = ("tte_years", "strike", "type", "underlying_price", "mark_iv_derived")
 
 
@@ -70,7 +71,13 @@ def recorded_shape(file: str, folder: Path) -> Shape:
 def _frame(file: str, folder: Path) -> pl.DataFrame:
     shipped = resources.files("scenarios.data") / f"{file}.csv"
     try:
-        source = shipped.read_bytes() if shipped.is_file() else (folder / file).read_bytes()
+        if shipped.is_file():
+            source = shipped.read_bytes()
+        else:
+            with (folder / file).open("rb") as stream:  # not its size: a device has none
+                source = stream.read(LARGEST_FILE_BYTES + 1)
+        if len(source) > LARGEST_FILE_BYTES:
+            raise UserError(f"market.surface: {file}: larger than {LARGEST_FILE_BYTES >> 20} MiB")
         frame = pl.read_csv(source)
     except OSError as error:
         raise UserError(f"market.surface: {file}: cannot be read: {error.strerror}") from None

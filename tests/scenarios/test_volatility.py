@@ -58,6 +58,11 @@ def test_bad_surface_files(tmp_path: Path, content: str | None, message: str) ->
         recorded_shape("surface.csv", tmp_path)
 
 
+def test_a_surface_without_an_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="larger than 64 MiB"):
+        recorded_shape("/dev/zero", tmp_path)
+
+
 def test_marks_of_options_follow_the_surface() -> None:
     simulations: list[Simulation] = []
     overrides = {"market.end": "2025-06-02T06:00:05Z", "market.surface": SNAPSHOT}
