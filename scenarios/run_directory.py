@@ -15,12 +15,12 @@ Source: design, section 8.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import math
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -201,6 +201,10 @@ def _lock(path: Path) -> int | None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be created: {error.strerror}") from error
+    if sys.platform == "win32":  # folders cannot be locked there
+        return None
+    import fcntl
+
     folder = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
