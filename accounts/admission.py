@@ -58,7 +58,7 @@ def rule_refusal(
             return reason
     if lots > listing.limit_lots:
         return RejectReason.POSITION_LIMIT
-    if stale and not _only_closes(listing, account, request):
+    if stale:
         return RejectReason.INSTRUMENT_SUSPENDED
     if price is not None and (plain or order_type not in SWEEPING):
         if price * lots > listing.most_tick_lots:
@@ -70,23 +70,6 @@ def rule_refusal(
         elif price < listing.low_ticks:
             return RejectReason.PRICE_LIMIT_SELL
     return None
-
-
-def _only_closes(listing: Listing, account: Account, request: OrderRequest) -> bool:
-    """Whether the order, with all open ones of its side, cannot exceed the position it closes.
-
-    O(open orders). Source: liquidation-and-losses.md section 1 (stale marks block what opens).
-    """
-    position = account.positions.get(listing.number)
-    side: int = request.side
-    if position is None or listing.is_spot or position.lots * side >= 0:
-        return False
-    lots = request.size_lots
-    for order in account.orders.values():
-        order_side: int = order.side
-        if order_side == side and order.instrument is listing.instrument:
-            lots += order.remaining_lots
-    return lots <= abs(position.lots)
 
 
 def margin_refusal(

@@ -92,7 +92,7 @@ def _admit(
         exposures.reduce_order(order.slot, left)
     if left <= 0 or (left <= old_left and price == old_price):
         return None
-    stale = now_ns - house.market.time_ns > house.stale_ns
+    stale = house.is_stale(now_ns) and house.may_open(account, listing, request)
     reason = rule_refusal(listing, account, request, stale=stale)
     if reason is not None:
         return reason, "amend"

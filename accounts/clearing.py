@@ -192,7 +192,7 @@ class ClearingHouse:
             return self.reject(now_ns, request, account, RejectReason.UNKNOWN_INSTRUMENT, "")
         if request.isolated and account.parent is None:
             return self.isolated.submit(now_ns, account, listing, request, check_ticks)
-        stale = now_ns - self.market.time_ns > self.stale_ns
+        stale = self.is_stale(now_ns) and self.may_open(account, listing, request)
         reason = rule_refusal(listing, account, request, stale=stale)
         if reason is not None:
             of_mark = stale and reason is RejectReason.INSTRUMENT_SUSPENDED
@@ -243,6 +243,20 @@ class ClearingHouse:
         if request.client_order_id or request.reduce_only:
             self.conditions.admitted(account, request, order)
         return self._match(now_ns, listing, account, order)
+
+    def is_stale(self, now_ns: int) -> bool:
+        """Whether marks are missing or too old. O(1)."""
+        return now_ns - self.market.time_ns > self.stale_ns
+
+    def may_open(self, account: Account, listing: Listing, request: OrderRequest) -> bool:
+        """Whether an order may do more than close a position, which stale marks block. O(1).
+
+        Source: liquidation-and-losses.md section 1.
+        """
+        position = account.positions.get(listing.number)
+        given_side: int = request.side
+        side = 1 if given_side > 0 else -1
+        return position is None or not self.exposures.only_closes(position, side, request.size_lots)
 
     def _traded(self, account: Account, listing: Listing) -> Position:
         """The position that an order is for, most often that of the last order. O(1)."""

@@ -211,6 +211,12 @@ class Exposures:
         figures = self._scratch[-t.REFUSED_FIGURES :].tolist()
         return figures[0], figures[1], figures[2], figures[3]
 
+    def only_closes(self, position: Position, side: int, lots: int) -> bool:
+        """Whether an order, and all open ones of its side, can only close the position. O(1)."""
+        row = self.positions[position.row]
+        ordered = int(row[t.P_BUY if side > 0 else t.P_SELL])
+        return side * position.lots + ordered + lots <= 0
+
     def add_order(self, row: int, position: int, side: int, price: int, lots: int) -> None:
         """Book an order without a check (liquidation)."""
         self._calls.book(row, position, side, price, lots, self._x)

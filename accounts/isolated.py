@@ -375,9 +375,9 @@ class IsolatedMargin:
 
     def _margin_for(self, held: Isolated, side: int, lots: int, price: int) -> int:
         """The same for `lots` of a side at a price in ticks; the tables end as they were."""
-        if self._only_closes(held, side, lots):
-            return 0
         exposures = self.house.exposures
+        if exposures.only_closes(held.position, side, lots):
+            return 0
         row = exposures.order_row()
         exposures.add_order(row, held.position.row, side, price, lots)
         demand = self._demand(held)
@@ -389,17 +389,13 @@ class IsolatedMargin:
         below the initial margin too, as long as its fill cannot lose more than the margin.
         """
         held = self.held[account.number]
-        smallest = self.house.exposures.refused_figures()[0]
+        exposures = self.house.exposures
+        smallest = exposures.refused_figures()[0]
         smallest -= held.order_atoms * self._usd_per_atom(held)
-        if code == t.NO_MARGIN and smallest >= 0.0 and self._only_closes(held, side, lots):
+        closes = exposures.only_closes(held.position, side, lots)
+        if code == t.NO_MARGIN and smallest >= 0.0 and closes:
             return t.ACCEPTED_REDUCING
         return code
-
-    def _only_closes(self, held: Isolated, side: int, lots: int) -> bool:
-        """Whether an order, and all of its side before it, can only close the position."""
-        row = self.house.exposures.positions[held.position.row]
-        ordered = int(row[t.P_BUY if side > 0 else t.P_SELL])
-        return side * held.position.lots + ordered + lots <= 0
 
     def bring_for_amend(
         self, now_ns: int, account: Account, order: Order, lots: int, price_ticks: int
