@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 
 from accounts.account import Account, Position
 from accounts.events import FundBalance, FundBooking, PostingKind
-from exchange.instrument import InstrumentKind
+from exchange.instrument import Instrument, InstrumentKind
 from risk import order_tables as t
 
 if TYPE_CHECKING:
     from accounts.clearing import ClearingHouse
     from accounts.listing import Listing
 
+FUND_PREFIX = "fund/"
+"""Names of the pools' accounts begin with it."""
 UNCOVERED = "uncovered_loss"
 TREASURY = "treasury"
 DAY_NS = 86_400_000_000_000
@@ -36,9 +38,8 @@ _LINES = {
 }
 
 
-def pool_name(listing: Listing) -> str:
+def pool_name(instrument: Instrument) -> str:
     """The pool that stands behind an instrument. Source: 10.6."""
-    instrument = listing.instrument
     return f"{_LINES[instrument.kind]}/{instrument.family}"
 
 
@@ -56,10 +57,10 @@ class InsuranceFunds:
 
     def pool(self, listing: Listing) -> Account:
         """The pool behind an instrument, opened if new."""
-        name = pool_name(listing)
+        name = pool_name(listing.instrument)
         pool = self.pools.get(name)
         if pool is None:
-            pool = self.house.open_account(f"fund/{name}")
+            pool = self.house.open_account(f"{FUND_PREFIX}{name}")
             pool.is_fund = True
             self.pools[name] = pool
             self.settles[name] = listing.instrument.settle
@@ -87,7 +88,7 @@ class InsuranceFunds:
         if share <= 0:
             return
         pool, currency = self.pool(listing), listing.instrument.settle
-        name = pool.name.removeprefix("fund/")
+        name = pool.name.removeprefix(FUND_PREFIX)
         account = self.house.ledger.open(f"accrued/{name}", currency)
         self._accrued[name, currency] = account
         self.house.ledger.post(
@@ -195,7 +196,7 @@ class InsuranceFunds:
         usd = self.cash_usd(pool)
         if any(position.lots for position in pool.positions.values()):
             usd = float(self.house.exposures.figures(pool.number)[t.T_EQUITY])
-        return usd / self.house.market.usd[self.settles[pool.name.removeprefix("fund/")]]
+        return usd / self.house.market.usd[self.settles[pool.name.removeprefix(FUND_PREFIX)]]
 
     def sample(self, now_ns: int) -> None:
         """Remember what the pools are worth now: their peaks decide deleveraging. O(pools)."""
@@ -210,7 +211,7 @@ class InsuranceFunds:
 
     def peak(self, pool: Account) -> float:
         """The most that a pool was worth in the last hours (parameter), coins."""
-        peaks = self._peaks[pool.name.removeprefix("fund/")]
+        peaks = self._peaks[pool.name.removeprefix(FUND_PREFIX)]
         return peaks[0][1] if peaks else self.worth(pool)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from accounts.bankruptcy import NO_BANKRUPTCY_PRICE
 from accounts.deleveraging import cash_atoms
 from accounts.events import LiquidationStage
+from accounts.insurance import FUND_PREFIX
 from accounts.liquidation_steps import Leg, average_ticks, standing
 from risk import order_tables as t
 
@@ -41,7 +42,7 @@ class Unwinding:
             return
         for (name, number), action_id in list(held.items()):
             listing = self.house.by_number[number]
-            pool = self.funds.pools[name.removeprefix("fund/")]
+            pool = self.funds.pools[name.removeprefix(FUND_PREFIX)]
             position = pool.positions[number]
             if position.lots:
                 self.take_over.waterfall.deleverage(

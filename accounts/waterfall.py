@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from accounts.events import PostingKind
-from accounts.insurance import TREASURY, UNCOVERED, InsuranceFunds, collect, usd_of
+from accounts.insurance import FUND_PREFIX, TREASURY, UNCOVERED, InsuranceFunds, collect, usd_of
 
 if TYPE_CHECKING:
     from accounts.account import Account
@@ -130,7 +130,7 @@ class Waterfall:
             won = max(0, won - self._worth(currency, from_winners, settle))
             split.layers[currency]["deleveraging"] += from_winners
             split.layers[currency]["fund"] += got - from_winners
-            name = pool.name.removeprefix("fund/")
+            name = pool.name.removeprefix(FUND_PREFIX)
             paid = usd_of(house, currency, got - from_winners)
             split.pools_usd[name] = split.pools_usd.get(name, 0.0) + paid
             left[currency] -= got

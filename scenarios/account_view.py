@@ -12,11 +12,10 @@ from typing import Any
 
 import polars as pl
 
+from accounts.insurance import FUND_PREFIX
 from scenarios.contract_values import ContractValues
 from scenarios.errors import UserError, show
 from scenarios.run_directory import Run
-
-POOL_PREFIX = "fund/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +198,7 @@ def _taken_over(run: Run, number: int, time_ns: int) -> pl.DataFrame:
     """(seq, instrument, lots) of positions that a pool took from the account, or took itself."""
     name = run.account_names[number]
     taken = run.liquidations.filter(pl.col("time_ns") <= time_ns, stage="take_over")
-    if name.startswith(
-        POOL_PREFIX
-    ):  # one pool stands behind an instrument: it took what others lost
+    if name.startswith(FUND_PREFIX):  # behind an instrument: it took what others lost
         own = [i for i in run.instruments if _has_ledger(run, f"cost/{name}/{i}")]
         taken = taken.filter(pl.col("instrument").cast(pl.String).is_in(own))
         bought = -1

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from accounts.insurance import pool_name
 from risk.contracts import MarketDataError
 from risk.rules import DEFAULT_RULES, RulesError, RuleSet
 from scenarios.book_checks import MODES
@@ -24,7 +25,6 @@ from scenarios.book_stress import (
     BookStress,
     Break,
     FundTest,
-    pool_of,
 )
 from scenarios.errors import UserError, show
 from scenarios.margin_input import account_mode, finite, print_json, rules_named
@@ -176,7 +176,7 @@ def parse_funds(texts: Sequence[str], book: Book) -> dict[str, float]:
 
     Raises UserError: no number, no such pool, both ways at once.
     """
-    pools = sorted({pool_of(instrument) for instrument in book.instruments} | {NO_POSITION_POOL})
+    pools = sorted({pool_name(instrument) for instrument in book.instruments} | {NO_POSITION_POOL})
     funds: dict[str, float] = {}
     for text in texts:
         pool, separator, amount = text.rpartition("=")

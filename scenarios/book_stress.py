@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from exchange.instrument import Instrument, InstrumentKind
+from accounts.insurance import pool_name
 from risk.contracts import MarketSnapshot
 from risk.margin import Portfolio
 from scenarios.book_checks import MODES
@@ -37,17 +37,6 @@ HEALTHY, WARNED, ORDER_CONTROL, LIQUIDATED, BANKRUPT = range(5)
 RESOLUTION = 0.0001
 """Moves are found to this fraction: 0.01 %."""
 NO_POSITION_POOL = "margin"
-_LINES = {
-    InstrumentKind.SPOT: "margin",
-    InstrumentKind.PERPETUAL: "swaps",
-    InstrumentKind.FUTURE: "futures",
-    InstrumentKind.OPTION: "options",
-}
-
-
-def pool_of(instrument: Instrument) -> str:
-    """The insurance pool behind an instrument, as the simulation names it."""
-    return f"{_LINES[instrument.kind]}/{instrument.family}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +227,7 @@ class BookStress:
         paid = np.bincount(which, share, len(margin.contracts))
         pools: dict[str, float] = {}
         for instrument, usd in zip(margin.book.instruments, paid.tolist(), strict=True):
-            pools[pool_of(instrument)] = pools.get(pool_of(instrument), 0.0) + usd
+            pools[pool_name(instrument)] = pools.get(pool_name(instrument), 0.0) + usd
         unshared = float(lacking[alone].sum())
         if unshared:
             pools[NO_POSITION_POOL] = unshared

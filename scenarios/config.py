@@ -318,9 +318,9 @@ def _check_market_names(scenario: Scenario) -> None:
         ("market.usual_volatility", market.usual_volatility, bases),
     ]
     if by_pool:
-        from scenarios.book_stress import pool_of
+        from accounts.insurance import pool_name
 
-        pools = tuple(dict.fromkeys(pool_of(instrument) for instrument in instruments))
+        pools = tuple(dict.fromkeys(pool_name(instrument) for instrument in instruments))
         tables.append(("venue.insurance_fund_by_pool_usd", by_pool, pools))
     for field, table, known in tables:
         for name in table if isinstance(table, dict) else ():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from accounts.account import Account, AccountMode
 from accounts.events import PostingKind
+from accounts.insurance import FUND_PREFIX
 from exchange.instrument import InstrumentKind
 from exchange.units import atoms_per_unit
 from scenarios.venue_limits import bookable
@@ -44,7 +45,7 @@ def fill_funds(now_ns: int, funds: InsuranceFunds, venue: VenueTable) -> None:
             continue
         filled.add(name)
         usd = venue.insurance_fund_by_pool_usd.get(
-            name.removeprefix("fund/"), venue.insurance_fund_usd
+            name.removeprefix(FUND_PREFIX), venue.insurance_fund_usd
         )
         settle = listing.instrument.settle
         atoms = bookable("venue.insurance_fund_usd", usd / house.market.usd[settle], settle)

@@ -25,7 +25,7 @@ from scenarios.report_series import (
     rounded,
     state_counts,
 )
-from scenarios.run_directory import Run
+from scenarios.run_directory import Run, fund_accounts
 from scenarios.story import STAGE_WORDS, Moment, Story
 
 FRAMES = 240
@@ -87,10 +87,10 @@ def drawn_accounts(run: Run, history: pl.DataFrame) -> list[int]:
         .sort(["margin_ratio", "account"])["account"]
         .to_list()
     )
-    names = run.account_names
-    forced = [a for a in forced if not names[a].startswith("fund/")][:MOST_FORCED]
+    funds = fund_accounts(run.account_names)
+    forced = [a for a in forced if a not in funds][:MOST_FORCED]
     taken = set(forced)
-    others = [a for a in lowest if a not in taken and not names[a].startswith("fund/")]
+    others = [a for a in lowest if a not in taken and a not in funds]
     room = MOST_ACCOUNTS - len(forced)
     if len(others) > room:  # evenly over the rest, from the weakest to the strongest
         others = [others[i] for i in np.linspace(0, len(others) - 1, room).astype(int)]

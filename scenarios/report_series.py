@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scenarios.contract_values import ContractValues
 from scenarios.market_sample import DEPTH_BANDS_BPS
-from scenarios.run_directory import Run
+from scenarios.run_directory import Run, fund_accounts
 
 POINTS = 1_200
 MOST_INSTRUMENTS = 8
@@ -220,7 +220,7 @@ def ratio_bands(history: pl.DataFrame, times: NDArray[np.int64]) -> dict[str, An
 def state_counts(run: Run, times: NDArray[np.int64], states: Sequence[str]) -> dict[str, list[int]]:
     """Accounts in each state at each time; an account that never changed is healthy."""
     counts: dict[str, NDArray[Any]] = {s: np.zeros(len(times), dtype=int) for s in states}
-    traders = sum(1 for name in run.account_names if not name.startswith("fund/"))
+    traders = len(run.account_names) - len(fund_accounts(run.account_names))
     for (_,), part in run.states.partition_by("account", as_dict=True).items():
         moments = part["time_ns"].to_numpy()
         names = part["state"].cast(pl.String).to_list()

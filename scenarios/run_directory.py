@@ -30,6 +30,7 @@ from typing import Any
 
 import polars as pl
 
+from accounts.insurance import FUND_PREFIX
 from exchange.instrument import Instrument
 from scenarios.errors import UserError
 from scenarios.table_writer import discard_parts
@@ -74,7 +75,7 @@ def finite(value: Any) -> Any:
 
 def fund_accounts(account_names: Sequence[str]) -> set[int]:
     """Accounts of the insurance pools, which are nobody's: no share of accounts counts them."""
-    return {a for a, name in enumerate(account_names) if name.startswith("fund/")}
+    return {a for a, name in enumerate(account_names) if name.startswith(FUND_PREFIX)}
 
 
 def versions() -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from accounts.insurance import FUND_PREFIX
 from scenarios.cascade import NOT_A_FALL
 from scenarios.contract_values import ContractValues
 from scenarios.formats import coins, percent, plural, price, ratio, signed_percent, usd
@@ -113,7 +114,7 @@ class StoryTeller:
     def affected(self) -> list[int]:
         """Accounts with a forced action, bankruptcy or deleveraging: those with a story."""
         accounts = {*self._steps, *self._losses, *self._won}
-        return sorted(a for a in accounts if not self.name(a).startswith("fund/"))
+        return sorted(a for a in accounts if not self.name(a).startswith(FUND_PREFIX))
 
     def _split(self, frame: pl.DataFrame, column: str) -> dict[int, list[dict[str, Any]]]:
         rows: dict[int, list[dict[str, Any]]] = defaultdict(list)

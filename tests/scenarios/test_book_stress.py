@@ -17,7 +17,7 @@ from scenarios.book_command import BookResult, book_dict, stress_book
 from scenarios.book_file import read_book
 from scenarios.book_margin import BookMargin
 from scenarios.book_market import market_of
-from scenarios.book_stress import STATES, BookStress, pool_of
+from scenarios.book_stress import STATES, BookStress
 from scenarios.errors import UserError
 from scenarios.stress import Axes
 from tests.scenarios.margin_cases import run
@@ -129,13 +129,13 @@ def test_deficits_are_split_whole_and_into_the_pools_of_the_simulation() -> None
     assert sum(pools.values()) == pytest.approx(total)
     assert list(pools.values()) == sorted(pools.values(), reverse=True)
 
-    class Listing:
-        def __init__(self, name: str) -> None:
-            self.instrument = parse_instrument(name)
-
-    for name in ("BTC-USDT-SWAP", "ETH-USD-250328", "BTC-USD-250328-80000-P", "BTC-USDT"):
-        listing: Any = Listing(name)
-        assert pool_of(listing.instrument) == pool_name(listing)
+    names = {
+        "BTC-USDT-SWAP": "swaps/BTC-USDT",
+        "ETH-USD-250328": "futures/ETH-USD",
+        "BTC-USD-250328-80000-P": "options/BTC-USD",
+        "BTC-USDT": "margin/BTC-USDT",
+    }
+    assert {name: pool_name(parse_instrument(name)) for name in names} == names
 
 
 def test_slippage_only_adds_to_deficits_of_the_liquidated() -> None:
